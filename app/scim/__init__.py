@@ -1,0 +1,1 @@
+"""The SCIM protocol as pure functions over data: no input or output, nothing asynchronous."""
