@@ -1,0 +1,190 @@
+"""Connections: one SCIM client bound to one tenant, with its mapping, tolerances and policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from app.store.errors import ConnectionNotFound, InvalidRecord, NameTaken, UnreadableRow
+from app.store.session import Database
+from app.store.sources import Clock, Ids, new_id, utc_now
+from app.store.tables import connections
+
+MAX_NAME_LENGTH = 100
+
+_ID = re.compile(r"con_[a-z0-9]{20}")
+_DOMAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+_Setting = TypeVar("_Setting", bound=msgspec.Struct)
+
+
+class DialectSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which departures from the RFCs a connection's client is allowed."""
+
+    mode: Literal["lenient", "strict"] = "lenient"
+    """`lenient` starts from all known tolerances, `strict` from none."""
+    off: tuple[str, ...] = ()
+    """Names of tolerances taken away."""
+    on: tuple[str, ...] = ()
+    """Names of tolerances added."""
+
+
+class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a connection's client may cause on the platform."""
+
+    password: Literal["ignore", "set"] = "ignore"  # noqa: S105 - the name of a policy
+    """Whether a `password` sent by the client is dropped or becomes the user's."""
+    send_welcome_email: bool = False
+    """Whether the platform greets a created user by mail."""
+    activate_locked: bool = False
+    """Whether `active: true` unlocks a LOCKED user."""
+    activate_pending_email: bool = False
+    """Whether `active: true` activates a user whose address is not verified yet."""
+    activate_pending_approval: bool = False
+    """Whether `active: true` approves a user who waits for approval."""
+    terminate_sessions: bool = True
+    """Whether disabling a user ends the sessions that are open."""
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """One SCIM client bound to one tenant."""
+
+    id: str
+    """`con_` and 20 characters of [a-z0-9]."""
+    name: str
+    """Unique, shown to humans, up to 100 characters."""
+    tenant_id: str
+    """The platform's id of the tenant."""
+    mapping: str = "default"
+    """Name or path of the mapping file."""
+    domain: str = "default"
+    """Provisioning domain, the scope of `externalId` (RFC 7643 §3.1): `[A-Za-z0-9_.-]{1,64}`."""
+    dialect: DialectSettings = DialectSettings()
+    policies: Policies = Policies()
+    created_at: datetime
+
+
+class Connections:
+    """The connections of all tenants; they belong to the operator, so listing them takes no tenant."""
+
+    def __init__(self, db: Database, clock: Clock = utc_now, ids: Ids = new_id) -> None:
+        self._db = db
+        self._clock = clock
+        self._ids = ids
+
+    async def add(
+        self,
+        *,
+        name: str,
+        tenant_id: str,
+        mapping: str = "default",
+        domain: str = "default",
+        dialect: DialectSettings | None = None,
+        policies: Policies | None = None,
+    ) -> Connection:
+        """Store a new connection.
+
+        Raises NameTaken, or InvalidRecord for a field outside its form.
+        """
+        _check(name=name, tenant_id=tenant_id, mapping=mapping, domain=domain)
+        connection = Connection(
+            id=self._ids("con"),
+            name=name,
+            tenant_id=tenant_id,
+            mapping=mapping,
+            domain=domain,
+            dialect=dialect or DialectSettings(),
+            policies=policies or Policies(),
+            created_at=self._clock(),
+        )
+        row = {
+            **{field: getattr(connection, field) for field in connection.__struct_fields__},
+            "dialect": _encode(connection.dialect),
+            "policies": _encode(connection.policies),
+        }
+        try:
+            async with self._db.write() as db:
+                await db.execute(insert(connections).values(row))
+        except IntegrityError as error:
+            raise NameTaken(f"there is a connection named {name!r} already") from error
+        return connection
+
+    async def get(self, connection_id: str) -> Connection | None:
+        """Find a connection by id."""
+        async with self._db.read() as db:
+            row = (await db.execute(select(connections).where(connections.c.id == connection_id))).first()
+        return None if row is None else decode_connection(row)
+
+    async def by_name(self, name: str) -> Connection | None:
+        """Find a connection by its exact name."""
+        async with self._db.read() as db:
+            row = (await db.execute(select(connections).where(connections.c.name == name))).first()
+        return None if row is None else decode_connection(row)
+
+    async def list(self) -> Sequence[Connection]:
+        """Answer all connections, oldest first."""
+        async with self._db.read() as db:
+            rows = await db.execute(select(connections).order_by(connections.c.created_at, connections.c.id))
+        return [decode_connection(row) for row in rows]
+
+    async def remove(self, id_or_name: str) -> str:
+        """Remove a connection together with its tokens; answer its id.
+
+        What the connection's client wrote stays, as do links: they are the tenant's. Raises
+        ConnectionNotFound.
+        """
+        this = or_(connections.c.id == id_or_name, connections.c.name == id_or_name)
+        async with self._db.write() as db:
+            connection_id = await db.scalar(select(connections.c.id).where(this))
+            if connection_id is None:
+                raise ConnectionNotFound(f"no connection has the id or name {id_or_name!r}")
+            # The tokens go by ON DELETE CASCADE.
+            await db.execute(delete(connections).where(connections.c.id == connection_id))
+        return str(connection_id)
+
+
+def decode_connection(row: Sequence[Any]) -> Connection:
+    """Build a connection from a row that begins with the columns of `connections`, in their order."""
+    connection_id, name, tenant_id, mapping, domain, dialect, policies, created_at = row[: len(connections.c)]
+    return Connection(
+        id=connection_id,
+        name=name,
+        tenant_id=tenant_id,
+        mapping=mapping,
+        domain=domain,
+        dialect=_decode(connection_id, dialect, DialectSettings),
+        policies=_decode(connection_id, policies, Policies),
+        created_at=created_at,
+    )
+
+
+def _encode(setting: msgspec.Struct) -> str:
+    return msgspec.json.encode(setting).decode()
+
+
+def _decode(connection_id: str, text: str, form: type[_Setting]) -> _Setting:
+    # Keys of a newer release are passed over: two releases share the database during an upgrade.
+    try:
+        return msgspec.json.decode(text, type=form)
+    except msgspec.DecodeError as error:
+        raise UnreadableRow(f"connection {connection_id}: {form.__name__} cannot be read: {error}") from error
+
+
+def _check(*, name: str, tenant_id: str, mapping: str, domain: str) -> None:
+    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidRecord(f"a connection's name has 1 to {MAX_NAME_LENGTH} printable characters")
+    if _ID.fullmatch(name):
+        raise InvalidRecord("a connection's name must not look like a connection's id")
+    if not _TENANT_ID.fullmatch(tenant_id):
+        raise InvalidRecord(f"tenant id {tenant_id!r} does not match {_TENANT_ID.pattern}")
+    if not mapping.strip() or not mapping.isprintable():
+        raise InvalidRecord("a mapping is the name or the path of a mapping file")
+    if not _DOMAIN.fullmatch(domain):
+        raise InvalidRecord(f"provisioning domain {domain!r} does not match {_DOMAIN.pattern}")

@@ -1,0 +1,64 @@
+"""The bridge's own database as one object, opened with the application."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Self
+
+from app.store.connections import Connections
+from app.store.links import Links
+from app.store.session import Database
+from app.store.sources import Clock, Ids, SecretBytes, new_id, utc_now
+from app.store.token_cache import TokenCache
+from app.store.tokens import Tokens
+
+
+class Store:
+    """What the layers above see of the database."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        clock: Clock = utc_now,
+        ids: Ids = new_id,
+        secret_bytes: SecretBytes = secrets.token_bytes,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.db = db
+        self.connections = Connections(db, clock, ids)
+        self.tokens = Tokens(db, clock, ids, secret_bytes)
+        self.token_cache = TokenCache(self.tokens, clock=clock, monotonic=monotonic)
+        # PostgreSQL is chosen to run several replicas, whose writes a hint would not know of.
+        hints = 0 if db.dialect == "postgresql" else 20_000
+        self.links = Links(db, clock, hints=hints, monotonic=monotonic)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock = utc_now,
+        ids: Ids = new_id,
+        secret_bytes: SecretBytes = secrets.token_bytes,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Open the database at `url`, bring its schema up to date and start the background work.
+
+        Raises what `Database` and `Database.open` raise.
+        """
+        store = cls(Database(url), clock=clock, ids=ids, secret_bytes=secret_bytes, monotonic=monotonic)
+        await store.db.open()
+        await store.token_cache.open()
+        return store
+
+    async def close(self) -> None:
+        """Write what is left to write and close the database; may be called twice."""
+        await self.token_cache.close()
+        await self.db.close()
+
+    async def ping(self, timeout_s: float = 2.0) -> None:
+        """Raise StoreUnavailable unless the database answers in time: the readiness check."""
+        await self.db.ping(timeout_s)

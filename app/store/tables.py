@@ -1,0 +1,110 @@
+"""The tables of the bridge's own database, for SQLite and PostgreSQL alike.
+
+A change here needs a revision in `migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: aware in Python, UTC at rest.
+
+    SQLite has no time zones and would answer a naive value, so the zone is taken off and put back here.
+    A naive value is refused: its meaning would depend on the machine.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware value into UTC, raise ValueError for a naive one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Answer the stored value as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("mapping", Text, nullable=False),
+    Column("domain", String(64), nullable=False),
+    # JSON as text, not a JSON column: msgspec reads and writes it, and the database never looks inside.
+    Column("dialect", Text, nullable=False),
+    Column("policies", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", String(200), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("domain", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(400), primary_key=True),
+    Column("resource_id", String(128), primary_key=True),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Index(None, "tenant_id", "resource_id"),
+    # The key is nearly the whole row: without it SQLite would keep every row twice.
+    sqlite_with_rowid=False,
+)
+
+link_state = Table(
+    "link_state",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("domain", String(64), primary_key=True),
+    Column("complete_since", UtcDateTime),
+    Column("scanned_users", Integer, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
