@@ -1,0 +1,1 @@
+"""The mapping between SCIM attributes and the platform's fields, as data (`mappings/*.toml`), both ways."""

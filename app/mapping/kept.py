@@ -1,0 +1,64 @@
+"""What the bridge keeps on the platform beside the mapped fields: `custom_attributes.scim`.
+
+One JSON object a user, so that losing the bridge's database loses nothing of what clients wrote:
+
+    attributes    attributes that no rule maps, as SCIM JSON; extensions under their URN
+    held          {attribute: {"with": field value, "value": …}}: what a field cannot hold of an attribute;
+                  void once the field has another value than the one it accompanied
+    derived       {attribute: field value}: the field was filled from another attribute, the client sent none
+    unassigned    {field: field value}: removed by the client, although the platform keeps a default there
+    prior_status  the status before a client disabled a user that was not ACTIVE
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+KEY = "scim"
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """The record, mutable: a translation edits its own copy."""
+
+    attributes: dict[str, Any] = {}
+    held: dict[str, Any] = {}
+    derived: dict[str, Any] = {}
+    unassigned: dict[str, Any] = {}
+    prior_status: str | None = None
+
+    def held_value(self, attribute: str, companion: Any) -> Any:
+        """What is held for the attribute, or None when its field has changed since."""
+        entry = self.held.get(attribute)
+        if isinstance(entry, dict) and "with" in entry and entry["with"] == companion:
+            return entry.get("value")
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record without empty members; empty when there is nothing to keep."""
+        return {k: v for k, v in msgspec.structs.asdict(self).items() if v}
+
+
+EMPTY = Kept()
+"""For users without a record; not to be edited."""
+
+
+def kept_of(custom: dict[str, Any] | None) -> Kept:
+    """The record of a user's custom_attributes, in a copy; damaged parts read as empty."""
+    raw = (custom or {}).get(KEY)
+    if not isinstance(raw, dict):
+        return Kept()
+
+    def part(name: str) -> dict[str, Any]:
+        value = raw.get(name)
+        return dict(value) if isinstance(value, dict) else {}
+
+    prior = raw.get("prior_status")
+    return Kept(
+        attributes=part("attributes"),
+        held=part("held"),
+        derived=part("derived"),
+        unassigned=part("unassigned"),
+        prior_status=prior if isinstance(prior, str) else None,
+    )

@@ -1,0 +1,217 @@
+"""Users, both ways: a platform user as a SCIM resource, and a SCIM resource as platform values."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+
+from app.mapping.draft import Draft
+from app.mapping.kept import EMPTY, KEY, kept_of
+from app.mapping.model import MappingFile
+from app.mapping.rules import (
+    CustomRule,
+    FieldRule,
+    Rule,
+    TemplateRule,
+    instant,
+    readable,
+)
+from app.mapping.status import reads_active
+from app.scim.schema import PLATFORM_USER, AttributeRef, Resource, ResourceModel
+from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserUpdate
+
+
+class UserChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write changes on the platform, apart from status and password."""
+
+    fields: dict[str, Any]
+    """Fields with a value that the user does not have yet; None clears."""
+    custom_attributes: CustomAttributes | None
+    """The whole object, or None when it stays as it is."""
+
+    def __bool__(self) -> bool:
+        return bool(self.fields) or self.custom_attributes is not None
+
+    def as_update(self) -> UserUpdate:
+        """The body of a PATCH: only what changes."""
+        values = dict(self.fields)
+        if self.custom_attributes is not None:
+            values["custom_attributes"] = self.custom_attributes
+        return UserUpdate(**values)
+
+    def as_create(self, *, password: str | None, send_welcome_email: bool) -> UserCreate:
+        """The body of a creation."""
+        values = {k: v for k, v in self.fields.items() if v is not None}
+        if self.custom_attributes:
+            values["custom_attributes"] = self.custom_attributes
+        if password is not None:
+            values["password"] = password
+        return UserCreate(**values, send_welcome_email=send_welcome_email)
+
+
+class UserMapping:
+    """A mapping file compiled for users. Immutable, shared by all connections that name it."""
+
+    def __init__(self, file: MappingFile, model: ResourceModel, rules: tuple[Rule, ...]) -> None:
+        self.file = file
+        self.model = model
+        self.platform = file.platform
+        self.status = file.status
+        self._rules = rules
+        # What depends on other rules' results comes last.
+        self._write_order = sorted(rules, key=_write_rank)
+        self._covered = {
+            (r.ref.urn, r.ref.attribute.name, r.ref.sub.name if r.ref.sub else None) for r in rules
+        }
+        self._whole = {(urn, name) for urn, name, sub in self._covered if sub is None}
+        self.owned_keys = frozenset(
+            {KEY, *(r.path[0] for r in rules if isinstance(r, CustomRule))},
+        )
+        """Top-level keys of custom_attributes that belong to the mapping; all others are carried over."""
+
+    def rule_for(self, name: str) -> Rule | None:
+        """The rule of a top-level core attribute, such as `userName` or `emails`."""
+        return next((r for r in self._rules if r.ref.text == name), None)
+
+    def attribute_of(self, field: str) -> str | None:
+        """The SCIM attribute that is written to a platform field."""
+        return next((r.ref.text for r in self._rules if getattr(r, "field", None) == field), None)
+
+    def to_scim(self, user: PlatformUser, *, domain: str, base_url: str) -> Resource:
+        """The user as a resource, without `meta.version`.
+
+        `base_url` is the SCIM base without trailing slash, `domain` the provisioning domain whose externalId
+        is shown.
+        """
+        custom = user.custom_attributes or {}
+        kept = kept_of(custom) if KEY in custom else EMPTY
+        schemas = [self.model.core.id]
+        resource: Resource = {"schemas": schemas, "id": user.id}
+        for rule in self._rules:
+            rule.read(user, custom, kept, domain, resource)
+        resource["active"] = reads_active(user.status, self.status)
+        if user.groups:
+            resource["groups"] = [
+                {
+                    "value": g.group_id,
+                    "$ref": f"{base_url}/Groups/{g.group_id}",
+                    "display": g.name,
+                    "type": "direct" if g.membership_type == "DIRECT" else "indirect",
+                }
+                for g in user.groups
+            ]
+        if kept.attributes:
+            self._merge_kept(kept.attributes, resource)
+        schemas.extend(e.id for e in self.model.extensions if e.id in resource)
+        created = instant(user.created_at)
+        resource["meta"] = {
+            "resourceType": "User",
+            "created": created,
+            "lastModified": instant(user.updated_at) if user.updated_at else created,
+            "location": f"{base_url}/Users/{user.id}",
+        }
+        return resource
+
+    def to_platform(
+        self, after: Resource, *, before: Resource | None, current: PlatformUser | None, domain: str
+    ) -> UserChange:
+        """What has to change on the platform so that the user reads as `after`.
+
+        `before` is `to_scim(current)`; both are None for a creation. Raises `InvalidValue` where a value
+        cannot be written. `active`, `status` and `password` are not part of it.
+        """
+        draft = Draft(after=after, before=before or {}, current=current, domain=domain)
+        for rule in self._write_order:
+            rule.write(draft)
+        self._keep_unmapped(draft)
+        return self._change(draft)
+
+    def with_prior_status(self, change: UserChange, current: PlatformUser, prior: str | None) -> UserChange:
+        """The change with the recorded status set, or cleared by None."""
+        custom = change.custom_attributes
+        base = custom if custom is not None else copy.deepcopy(current.custom_attributes or {})
+        kept = kept_of(base)
+        if kept.prior_status == prior:
+            return change
+        kept.prior_status = prior
+        record = kept.to_json()
+        rest = {k: v for k, v in base.items() if k != KEY}
+        return msgspec.structs.replace(change, custom_attributes={**rest, KEY: record} if record else rest)
+
+    def _change(self, draft: Draft) -> UserChange:
+        current = draft.current
+        custom = draft.custom_attributes()
+        if current is None:
+            return UserChange(fields=draft.fields, custom_attributes=custom or None)
+        fields = {k: v for k, v in draft.fields.items() if v != getattr(current, k)}
+        same = custom == (current.custom_attributes or {})
+        if same or not self.platform.merges_custom_attributes:
+            return UserChange(fields=fields, custom_attributes=None if same else custom)
+        present = current.custom_attributes or {}
+        changed = {k: custom.get(k) for k in {*custom, *present} if custom.get(k) != present.get(k)}
+        return UserChange(fields=fields, custom_attributes=changed)
+
+    def _unmapped(self, resource: Resource) -> dict[str, Any]:
+        """The part of a resource that no rule covers, extensions under their URN."""
+        found: dict[str, Any] = {}
+        for attribute in self.model.core.attributes:
+            if attribute.name in resource and attribute.name not in _NOT_KEPT:
+                rest = self._rest(None, attribute.name, resource[attribute.name])
+                if rest is not None:
+                    found[attribute.name] = rest
+        for extension in self.model.extensions:
+            if extension.id == PLATFORM_USER or extension.id not in resource:
+                continue
+            values = resource[extension.id]
+            rests = {name: self._rest(extension.id, name, value) for name, value in values.items()}
+            kept = {name: rest for name, rest in rests.items() if rest is not None}
+            if kept:
+                found[extension.id] = kept
+        return found
+
+    def _rest(self, urn: str | None, name: str, value: Any) -> Any:
+        if (urn, name) in self._whole:
+            return None
+        if not isinstance(value, dict):
+            return copy.deepcopy(value)
+        rest = {k: copy.deepcopy(v) for k, v in value.items() if (urn, name, k) not in self._covered}
+        return rest or None
+
+    def _keep_unmapped(self, draft: Draft) -> None:
+        after = self._unmapped(draft.after)
+        if draft.creating or after != self._unmapped(draft.before):
+            draft.kept.attributes = after
+
+    def _merge_kept(self, attributes: dict[str, Any], resource: Resource) -> None:
+        for key, value in attributes.items():
+            extension = self.model.extension(key)
+            if extension is None:
+                self._merge_one(None, key, value, resource)
+            elif isinstance(value, dict):
+                for name, inner in value.items():
+                    self._merge_one(extension.id, name, inner, resource)
+
+    def _merge_one(self, urn: str | None, name: str, value: Any, resource: Resource) -> None:
+        attribute = self.model.attribute(name, urn)
+        if attribute is None or attribute.name in _NOT_KEPT:
+            return
+        value = readable(value, AttributeRef(urn=urn, attribute=attribute))
+        if value is None:
+            return
+        scope = resource if urn is None else resource.setdefault(urn, {})
+        mapped = scope.get(attribute.name)
+        if isinstance(mapped, dict) and isinstance(value, dict):
+            scope[attribute.name] = {**mapped, **value}
+        elif mapped is None:
+            scope[attribute.name] = value
+
+
+_NOT_KEPT = frozenset({"schemas", "id", "meta", "groups", "active", "password"})
+
+
+def _write_rank(rule: Rule) -> int:
+    if isinstance(rule, TemplateRule):
+        return 2
+    return 1 if isinstance(rule, FieldRule) and len(rule.fields) > 1 else 0

@@ -1,0 +1,1 @@
+"""Plans: which platform calls answer a filter, decided without making any."""
