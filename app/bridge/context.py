@@ -1,0 +1,27 @@
+"""Who asks and under which rules: a connection made ready for use."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.mapping.users import UserMapping
+from app.scim.dialect import Dialect
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection, resolved. Built once for a connection and shared by its requests."""
+
+    connection_id: str
+    tenant_id: str
+    domain: str
+    """The provisioning domain that externalId belongs to (RFC 7643 §3.1)."""
+    mapping: UserMapping
+    dialect: Dialect
+    base_url: str
+    """The SCIM base URL without trailing slash, the root of every `location`."""
+    sets_passwords: bool
+    """Whether a `password` is passed on; if not it is accepted and dropped."""
+    send_welcome_email: bool
+    lift: frozenset[str]
+    """Statuses that a written `active: true` ends, beside those of the mapping."""
+    terminate_sessions: bool

@@ -1,0 +1,134 @@
+"""Matching lookups: the users with one value of userName, externalId or an e-mail address.
+
+These are what identity providers ask before every write, so they are answered exactly at any size: never
+`tooMany`, and a user is only reported after it was read from the platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.bridge.context import Context
+from app.bridge.linking import Linking
+from app.bridge.listing import full_users, read_all
+from app.mapping.rules import ElementRule
+from app.planning.plan import Match
+from app.platform.client import PlatformClient
+from app.platform.errors import Missing
+from app.scim.schema import Resource
+from app.store.store import Store
+from app.wire.users import PlatformUser, UserListItem
+
+
+class Matching:
+    """Finds users by a matching attribute; results are read at the platform within this call."""
+
+    def __init__(self, platform: PlatformClient, store: Store, linking: Linking) -> None:
+        self._platform = platform
+        self._store = store
+        self._linking = linking
+
+    async def find(self, context: Context, match: Match) -> list[Resource]:
+        """The matching users as resources without version, or an empty list; raises `PlatformError`."""
+        match match.kind:
+            case "userName":
+                return await self._by_user_name(context, match)
+            case "externalId":
+                return await self._by_external_id(context, match)
+            case "email":
+                return await self._by_email(context, match)
+
+    async def _by_user_name(self, context: Context, match: Match) -> list[Resource]:
+        """One user at most (RFC 7643 §4.1.1, uniqueness `server`): the first that is confirmed."""
+        tried: set[str] = set()
+        found = await self._linked(context, match, tried, fresh=False, first=True)
+        if found:
+            return found
+        if match.search is None:
+            found = await self._linked(context, match, tried, fresh=True, first=True)
+            if not found:
+                await self._linking.ensure_complete(context)
+                found = await self._linked(context, match, tried, fresh=True, first=True)
+            return found
+        rows = await self._searched(context, match.search)
+        # The row shows the address but not the user name: most often they are the same.
+        folded = match.value.casefold()
+        ids = [r.id for r in sorted(rows, key=lambda r: r.email.casefold() != folded) if r.id not in tried]
+        async with aclosing(self._confirmed(context, match, ids)) as confirmed:
+            async for resource in confirmed:
+                await self._linking.remember(context, resource)
+                return [resource]
+        return []
+
+    async def _by_external_id(self, context: Context, match: Match) -> list[Resource]:
+        """All users that carry it: externalId is not unique (RFC 7643 §3.1)."""
+        await self._linking.ensure_complete(context)
+        return await self._linked(context, match, set(), fresh=True)
+
+    async def _by_email(self, context: Context, match: Match) -> list[Resource]:
+        """Those with the address in the platform's field, and those that hold it as a further one."""
+        tried: set[str] = set()
+        await self._linking.ensure_complete(context)
+        found = await self._linked(context, match, tried, fresh=True)
+        rule = context.mapping.rule_for("emails")
+        if match.search is not None and isinstance(rule, ElementRule):
+            folded = match.search.casefold()
+            rows = await self._searched(context, match.search)
+            ids = [r.id for r in rows if r.email.casefold() == folded and r.id not in tried]
+            async for resource in self._confirmed(context, match, ids):
+                await self._linking.remember(context, resource)
+                found.append(resource)
+        return found
+
+    async def _linked(
+        self, context: Context, match: Match, tried: set[str], *, fresh: bool, first: bool = False
+    ) -> list[Resource]:
+        """The users that the link table names, confirmed; ids already tried are passed over."""
+        domain = context.domain if match.kind == "externalId" else ""
+        ids = await self._store.links.find(context.tenant_id, match.kind, match.value, domain, fresh=fresh)
+        found: list[Resource] = []
+        untried = [i for i in ids if i not in tried]
+        async with aclosing(self._confirmed(context, match, untried)) as confirmed:
+            async for resource in confirmed:
+                found.append(resource)
+                if first:
+                    break
+        tried.update(ids)
+        return found
+
+    async def _searched(self, context: Context, text: str) -> tuple[UserListItem, ...]:
+        return await read_all(self._platform, context.tenant_id, context.mapping.platform, {"search": text})
+
+    async def _confirmed(self, context: Context, match: Match, ids: list[str]) -> AsyncGenerator[Resource]:
+        """The users of these ids that really have the value, as resources."""
+        if len(ids) == 1:
+            try:
+                user = await self._platform.get_user(context.tenant_id, ids[0])
+            except Missing:
+                await self._store.links.forget(context.tenant_id, ids[0])
+                return
+            resource = self._resource(context, user)
+            if _has(resource, match):
+                yield resource
+            return
+        async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
+            async for user_id, found in users:
+                if found is None:
+                    await self._store.links.forget(context.tenant_id, user_id)
+                    continue
+                resource = self._resource(context, found)
+                if _has(resource, match):
+                    yield resource
+
+    def _resource(self, context: Context, user: PlatformUser) -> Resource:
+        return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
+
+
+def _has(resource: Resource, match: Match) -> bool:
+    if match.kind == "externalId":
+        return bool(resource.get("externalId") == match.value)
+    folded = match.value.casefold()
+    if match.kind == "userName":
+        return str(resource.get("userName", "")).casefold() == folded
+    return any(str(e.get("value", "")).casefold() == folded for e in resource.get("emails", ()))

@@ -1,0 +1,50 @@
+"""userName is unique in a tenant, over `username` and, where that is null, the address read in its place."""
+
+from __future__ import annotations
+
+from app.bridge.context import Context
+from app.bridge.faults import scim_error
+from app.bridge.matching import Matching
+from app.planning.planner import match_for
+from app.platform.errors import Taken
+from app.scim.errors import ScimError, Uniqueness
+from app.scim.schema import Resource
+
+
+def name_key(context: Context, user_name: str) -> str:
+    """The lock under which a userName is looked for and then given."""
+    return f"{context.tenant_id} userName {user_name.casefold()}"
+
+
+async def check_free(matching: Matching, context: Context, user_name: str, *, but: str | None = None) -> None:
+    """Raise `Uniqueness` where another user than `but` has this userName.
+
+    The platform guards usernames among themselves and addresses among themselves, but not across.
+    """
+    match = match_for("userName", user_name, context.mapping)
+    others = [r for r in await matching.find(context, match) if r["id"] != but]
+    if others:
+        raise Uniqueness(f"userName {user_name!r} is already in use by user {others[0]['id']}")
+
+
+async def explain_taken(
+    matching: Matching, context: Context, wanted: Resource, error: Taken, *, but: str | None = None
+) -> ScimError:
+    """The 409 for a conflict that the platform reports, with what an administrator needs to solve it."""
+    found = scim_error(error, context.mapping)
+    holders: set[str] = set()
+    matches = [match_for("userName", str(wanted["userName"]), context.mapping)]
+    matches += [
+        match_for("email", email["value"], context.mapping)
+        for email in wanted.get("emails", ())
+        if isinstance(email.get("value"), str)
+    ]
+    for match in matches:
+        holders.update(r["id"] for r in await matching.find(context, match))
+    holders.discard(but or "")
+    if holders:
+        return Uniqueness(f"{found.detail} (by user {', '.join(sorted(holders))})")
+    return Uniqueness(
+        f"{found.detail}, but no user that exists has it: the platform may keep it taken after a deletion. "
+        "Use another value, or have it released at the platform"
+    )

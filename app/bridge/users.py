@@ -1,0 +1,197 @@
+"""The life of one user: create, get, replace, patch, delete, in the fewest platform calls.
+
+Every write reads the live user under a lock, applies the change in memory, and sends only what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from app.bridge.context import Context
+from app.bridge.linking import Linking
+from app.bridge.locks import KeyedLocks
+from app.bridge.matching import Matching
+from app.bridge.uniqueness import check_free, explain_taken, name_key
+from app.bridge.writing import carry_out, plan_write
+from app.planning.planner import PLATFORM_ID
+from app.platform.client import PlatformClient
+from app.platform.errors import Missing, PlatformError, Rejected, Taken, Unavailable
+from app.scim.errors import NotFound, PreconditionFailed
+from app.scim.etag import matches as version_matches
+from app.scim.etag import version_of
+from app.scim.patch import apply_patch, read_patch
+from app.scim.schema import PLATFORM_USER, Resource
+from app.scim.validate import read_resource
+from app.store.store import Store
+from app.wire.users import PlatformUser
+
+_SUPPLIED_ELSEWHERE = frozenset({"emails"})
+"""Required attributes that a body may lack: an address can come from userName, or stay as it is."""
+
+_KEPT_BY_PUT = ("emails", "locale", "timezone")
+"""What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
+
+
+class Users:
+    """The use cases of `/Users`; raises `ScimError` and `PlatformError`."""
+
+    def __init__(
+        self, platform: PlatformClient, store: Store, matching: Matching, linking: Linking, locks: KeyedLocks
+    ) -> None:
+        self._platform = platform
+        self._store = store
+        self._matching = matching
+        self._linking = linking
+        self._locks = locks
+
+    async def get(self, context: Context, user_id: str) -> Resource:
+        """The user with `meta.version`; `NotFound` where there is none, whatever the id looks like."""
+        return versioned(_resource(context, await self._read(context, user_id)))
+
+    async def create(self, context: Context, body: object) -> Resource:
+        """Create a user from the body of a POST (RFC 7644 §3.3)."""
+        wanted = self._read_body(context, body)
+        change = context.mapping.to_platform(wanted, before=None, current=None, domain=context.domain)
+        new = change.as_create(
+            password=wanted.get("password") if context.sets_passwords else None,
+            send_welcome_email=context.send_welcome_email,
+        )
+        async with self._locks.hold(name_key(context, wanted["userName"])):
+            await check_free(self._matching, context, wanted["userName"])
+            try:
+                user = await self._platform.create_user(context.tenant_id, new)
+            except Taken as exc:
+                raise await explain_taken(self._matching, context, wanted, exc) from exc
+            try:
+                write = plan_write(context, user, wanted, before=None)
+                user = await carry_out(self._platform, context, user, write)
+            except PlatformError:
+                # A user that was to be inactive must not stay behind as an active one.
+                with suppress(PlatformError):
+                    await self._platform.delete_user(context.tenant_id, user.id, user.email)
+                raise
+            return await self._settled(context, _resource(context, user))
+
+    async def replace(
+        self, context: Context, user_id: str, body: object, *, if_match: str | None = None
+    ) -> Resource:
+        """Replace a user by the body of a PUT (RFC 7644 §3.5.1); never creates one."""
+        wanted = self._read_body(context, body)
+
+        def replaced(before: Resource) -> Resource:
+            after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
+            after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
+            return after
+
+        return await self._write(context, user_id, replaced, if_match)
+
+    async def patch(
+        self, context: Context, user_id: str, body: object, *, if_match: str | None = None
+    ) -> Resource:
+        """Apply the operations of a PATCH (RFC 7644 §3.5.2): all of them or none."""
+        operations = read_patch(body, context.dialect)
+
+        def patched(before: Resource) -> Resource:
+            # `active` and the status are taken out first: what stands there afterwards, the client wrote.
+            start = {k: v for k, v in before.items() if k != "active"}
+            start[PLATFORM_USER] = _without_status(before)
+            return apply_patch(start, operations, context.mapping.model, context.dialect)
+
+        return await self._write(context, user_id, patched, if_match)
+
+    async def delete(self, context: Context, user_id: str, *, if_match: str | None = None) -> None:
+        """Delete a user (RFC 7644 §3.6); the platform wants its present address as confirmation."""
+        async with self._locks.hold(_id_key(context, user_id)):
+            user = await self._read(context, user_id)
+            _check_version(_resource(context, user), if_match)
+            # Missing: somebody else was quicker, or the answer to the first call was lost.
+            with suppress(Missing):
+                await self._delete(context, user)
+            await self._store.links.forget(context.tenant_id, user_id)
+
+    async def _delete(self, context: Context, user: PlatformUser) -> None:
+        try:
+            await self._platform.delete_user(context.tenant_id, user.id, user.email)
+        except (Rejected, Unavailable) as exc:
+            if isinstance(exc, Unavailable) and not exc.outcome_unknown:
+                raise
+            # Either the address changed between the two calls, or the deletion may have been done.
+            again = await self._platform.get_user(context.tenant_id, user.id)
+            if isinstance(exc, Rejected) and again.email == user.email:
+                raise
+            await self._platform.delete_user(context.tenant_id, user.id, again.email)
+
+    async def _write(
+        self,
+        context: Context,
+        user_id: str,
+        change_of: Callable[[Resource], Resource],
+        if_match: str | None,
+    ) -> Resource:
+        async with self._locks.hold(_id_key(context, user_id)):
+            current = await self._read(context, user_id)
+            before = _resource(context, current)
+            _check_version(before, if_match)
+            after = change_of(before)
+            name = str(after["userName"])
+            if name.casefold() == str(before["userName"]).casefold():
+                return await self._apply(context, current, before, after)
+            async with self._locks.hold(name_key(context, name)):
+                await check_free(self._matching, context, name, but=user_id)
+                return await self._apply(context, current, before, after)
+
+    async def _apply(
+        self, context: Context, current: PlatformUser, before: Resource, after: Resource
+    ) -> Resource:
+        write = plan_write(context, current, after, before=before)
+        try:
+            user = await carry_out(self._platform, context, current, write)
+        except Taken as exc:
+            raise await explain_taken(self._matching, context, after, exc, but=current.id) from exc
+        return await self._settled(context, before if user is current else _resource(context, user))
+
+    async def _settled(self, context: Context, resource: Resource) -> Resource:
+        """After a write: the links as the user now is. Also where nothing was sent: a try before may have
+        reached the platform but not the table."""
+        await self._linking.remember(context, resource)
+        return versioned(resource)
+
+    async def _read(self, context: Context, user_id: str) -> PlatformUser:
+        if PLATFORM_ID.fullmatch(user_id) is None:
+            raise _not_found(user_id)
+        try:
+            return await self._platform.get_user(context.tenant_id, user_id)
+        except Missing as exc:
+            raise _not_found(user_id) from exc
+
+    def _read_body(self, context: Context, body: object) -> Resource:
+        return read_resource(
+            body, context.mapping.model, context.dialect, supplied_elsewhere=_SUPPLIED_ELSEWHERE
+        )
+
+
+def versioned(resource: Resource) -> Resource:
+    """The resource with its `meta.version`."""
+    return {**resource, "meta": {**resource["meta"], "version": version_of(resource)}}
+
+
+def _resource(context: Context, user: PlatformUser) -> Resource:
+    return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
+
+
+def _without_status(resource: Resource) -> Resource:
+    return {k: v for k, v in resource.get(PLATFORM_USER, {}).items() if k != "status"}
+
+
+def _check_version(resource: Resource, if_match: str | None) -> None:
+    if if_match is not None and not version_matches(if_match, version_of(resource)):
+        raise PreconditionFailed("the user has changed since that version: read it again")
+
+
+def _not_found(user_id: str) -> NotFound:
+    return NotFound(f"User {user_id[:128]!r} does not exist")
+
+
+def _id_key(context: Context, user_id: str) -> str:
+    return f"{context.tenant_id} id {user_id}"

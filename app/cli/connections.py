@@ -1,0 +1,227 @@
+"""`scim-bridge connection …` and `scim-bridge token …`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.cli.servers import DataOption
+from app.config import Settings, SettingsError, load_settings
+from app.scim.dialect import Dialect
+from app.store.connections import Connection, DialectSettings, Policies
+from app.store.errors import ConnectionNotFound
+from app.store.store import Store
+from app.store.tokens import Token
+from app.web.contexts import resolve
+
+connection_app = typer.Typer(help="Connections: one SCIM client bound to one tenant.", no_args_is_help=True)
+token_app = typer.Typer(help="Bearer tokens of a connection.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+_SPAN = re.compile(r"(\d+)([dh])")
+
+
+@connection_app.command("add")
+def add_connection(
+    name: Annotated[str, typer.Argument(help="A name of your choice, unique.")],
+    tenant: Annotated[str, typer.Option(help="The platform's tenant id.")],
+    mapping: Annotated[str, typer.Option(help="Name or path of the mapping.")] = "default",
+    domain: Annotated[str, typer.Option(help="Provisioning domain of externalId.")] = "default",
+    strict: Annotated[bool, typer.Option("--strict", help="The letter of the RFCs, no tolerances.")] = False,
+    allow: Annotated[list[str] | None, typer.Option(help="A tolerance to add; repeatable.")] = None,
+    refuse: Annotated[list[str] | None, typer.Option(help="A tolerance to take away; repeatable.")] = None,
+    set_passwords: Annotated[
+        bool, typer.Option("--set-passwords", help="Pass passwords on instead of dropping them.")
+    ] = False,
+    welcome_email: Annotated[
+        bool, typer.Option("--welcome-email", help="Let the platform greet new users by mail.")
+    ] = False,
+    unlock: Annotated[bool, typer.Option("--unlock", help="active: true unlocks a locked user.")] = False,
+    activate_pending_email: Annotated[
+        bool, typer.Option("--activate-pending-email", help="active: true skips the address check.")
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="active: true approves a user who waits for approval.")
+    ] = False,
+    keep_sessions: Annotated[
+        bool, typer.Option("--keep-sessions", help="Disabling a user leaves its sessions open.")
+    ] = False,
+    data_dir: DataOption = None,
+) -> None:
+    """Add a connection; make a token for it next."""
+    settings = _settings(data_dir)
+    dialect = DialectSettings(
+        mode="strict" if strict else "lenient", on=tuple(allow or ()), off=tuple(refuse or ())
+    )
+    try:
+        Dialect.of(dialect.mode, off=dialect.off, on=dialect.on)
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from exc
+    policies = Policies(
+        password="set" if set_passwords else "ignore",
+        send_welcome_email=welcome_email,
+        activate_locked=unlock,
+        activate_pending_email=activate_pending_email,
+        activate_pending_approval=approve,
+        terminate_sessions=not keep_sessions,
+    )
+    path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
+
+    async def add(store: Store) -> Connection:
+        connection = Connection(
+            id="",
+            name=name,
+            tenant_id=tenant,
+            mapping=path,
+            domain=domain,
+            dialect=dialect,
+            policies=policies,
+            created_at=datetime.now(UTC),
+        )
+        resolve(connection, "", Path(settings.mappings_dir) if settings.mappings_dir else None)
+        return await store.connections.add(
+            name=name, tenant_id=tenant, mapping=path, domain=domain, dialect=dialect, policies=policies
+        )
+
+    connection = _with_store(settings, add)
+    _out().print(
+        f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}"
+    )
+
+
+@connection_app.command("list")
+def list_connections(data_dir: DataOption = None) -> None:
+    """List the connections."""
+
+    async def read(store: Store) -> list[Connection]:
+        return list(await store.connections.list())
+
+    table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made")
+    for c in _with_store(_settings(data_dir), read):
+        dialect = " ".join(
+            [c.dialect.mode, *(f"+{t}" for t in c.dialect.on), *(f"-{t}" for t in c.dialect.off)]
+        )
+        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, _shown(c.created_at))
+    _out().print(table)
+
+
+@connection_app.command("remove")
+def remove_connection(
+    connection: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataOption = None
+) -> None:
+    """Remove a connection and its tokens; users stay as they are."""
+
+    async def remove(store: Store) -> str:
+        return await store.connections.remove(connection)
+
+    _out().print(f"removed {_with_store(_settings(data_dir), remove)}; its tokens no longer work")
+
+
+@token_app.command("create")
+def create_token(
+    connection: Annotated[str, typer.Argument(help="Name or id of the connection.")],
+    label: Annotated[str, typer.Option(help="What the token is for.")] = "",
+    expires: Annotated[
+        str | None, typer.Option(help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
+    ] = None,
+    data_dir: DataOption = None,
+) -> None:
+    """Make a bearer token; it is shown once. Others of the connection go on working."""
+    expires_at = None if expires is None else read_expiry(expires, datetime.now(UTC))
+
+    async def create(store: Store) -> tuple[Token, str]:
+        found = await store.connections.get(connection) or await store.connections.by_name(connection)
+        if found is None:
+            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
+        return await store.tokens.create(found.id, label, expires_at)
+
+    token, secret = _with_store(_settings(data_dir), create)
+    until = "" if token.expires_at is None else f", until {_shown(token.expires_at)}"
+    _out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
+    typer.echo(secret)
+
+
+@token_app.command("list")
+def list_tokens(
+    connection: Annotated[str | None, typer.Argument(help="Name or id; all when left out.")] = None,
+    data_dir: DataOption = None,
+) -> None:
+    """List tokens, without their secrets."""
+
+    async def read(store: Store) -> list[tuple[str, Token]]:
+        names = {c.id: c.name for c in await store.connections.list()}
+        wanted = next((i for i, n in names.items() if connection in (i, n)), None)
+        if connection is not None and wanted is None:
+            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
+        return [(names.get(t.connection_id, "?"), t) for t in await store.tokens.list(wanted)]
+
+    now = datetime.now(UTC)
+    table = Table("id", "connection", "label", "state", "made", "expires", "last used")
+    for name, t in _with_store(_settings(data_dir), read):
+        state = "valid" if t.alive_at(now) else "revoked" if t.revoked_at else "expired"
+        dates = [_shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
+        table.add_row(t.id, name, t.label, state, *dates)
+    _out().print(table)
+
+
+@token_app.command("revoke")
+def revoke_token(
+    token: Annotated[str, typer.Argument(help="The token's id, tok_…")], data_dir: DataOption = None
+) -> None:
+    """Revoke a token; servers that run notice within seconds."""
+
+    async def revoke(store: Store) -> Token:
+        return await store.tokens.revoke(token)
+
+    _out().print(f"revoked {_with_store(_settings(data_dir), revoke).id}")
+
+
+def read_expiry(text: str, now: datetime) -> datetime:
+    """`90d`, `12h` or an ISO date or time, in UTC where it names no zone; must be in the future."""
+    if span := _SPAN.fullmatch(text):
+        amount = int(span[1])
+        if amount > 100_000:
+            raise SettingsError(f"--expires {text}: that is too far away")
+        moment = now + (timedelta(days=amount) if span[2] == "d" else timedelta(hours=amount))
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as exc:
+            raise SettingsError(f"--expires {text}: 90d, 12h or a date such as 2027-01-31") from exc
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= now:
+        raise SettingsError(f"--expires {text}: that is in the past")
+    return moment
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    return load_settings(os.environ, data_dir=None if data_dir is None else str(data_dir))
+
+
+def _with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+    async def run() -> T:
+        store = await Store.open(settings.bridge_database_url)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def _out(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
+
+
+def _shown(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

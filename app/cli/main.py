@@ -1,0 +1,37 @@
+"""The commands and how their failures are shown."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from app.cli.connections import connection_app, token_app
+from app.cli.mappings import mapping_app
+from app.cli.servers import platform_command, serve_command
+from app.config import SettingsError
+from app.mapping.errors import MappingError
+from app.store.errors import StoreError
+
+app = typer.Typer(
+    name="scim-bridge",
+    help="SCIM 2.0 for a platform that only has its own Users API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve_command)
+app.command("platform")(platform_command)
+app.add_typer(connection_app, name="connection")
+app.add_typer(token_app, name="token")
+app.add_typer(mapping_app, name="mapping")
+
+
+def main() -> None:
+    """Run a command; expected failures are one line on standard error and exit code 1."""
+    try:
+        app()
+    except (SettingsError, MappingError, StoreError) as exc:
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {exc}")
+        sys.exit(1)

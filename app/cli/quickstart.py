@@ -1,0 +1,124 @@
+"""What a start without settings sets up once: demo tenant, connection, token."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from app.config import Settings
+from app.embedded import Directory
+from app.store.store import Store
+from app.web.contexts import BASE_PATH
+
+DATABASE = "platform.db"
+CREDENTIALS = "platform.json"
+QUICKSTART = "quickstart.json"
+
+_Form = TypeVar("_Form", bound=msgspec.Struct)
+_SCOPES = ("admin:read", "admin:write")
+_PLATFORM_TOKEN_TTL_S = 30 * 24 * 3600
+
+
+class PlatformCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """`platform.json`: how a client gets tokens at the embedded platform."""
+
+    platform_url: str
+    client_id: str
+    client_secret: str
+    tenant_id: str
+
+
+class Quickstart(msgspec.Struct, frozen=True, kw_only=True):
+    """`quickstart.json`: what a newcomer needs to send requests to both sides."""
+
+    base_url: str
+    """The SCIM base URL."""
+    token: str
+    """Bearer token for SCIM."""
+    tenant_id: str
+    platform_url: str
+    platform_token: str
+    """Bearer token for the embedded platform's own API; made anew at every start."""
+
+
+async def prepare_platform(data_dir: Path, platform_url: str) -> PlatformCredentials:
+    """The demo tenant and the app that the bridge signs in with; made once, then read from the file."""
+    async with Directory(data_dir / DATABASE) as directory:
+        tenant_id = await directory.ensure_tenant("demo", "Demo")
+        kept = _read(data_dir / CREDENTIALS, PlatformCredentials)
+        if kept is not None and kept.tenant_id == tenant_id:
+            credentials = msgspec.structs.replace(kept, platform_url=platform_url)
+        else:
+            made = await directory.create_app(None, _SCOPES, "SCIM Bridge")
+            credentials = PlatformCredentials(
+                platform_url=platform_url,
+                client_id=made.client_id,
+                client_secret=made.client_secret,
+                tenant_id=tenant_id,
+            )
+    write_private(data_dir / CREDENTIALS, credentials)
+    return credentials
+
+
+async def prepare_quickstart(
+    settings: Settings, credentials: PlatformCredentials, base_url: str
+) -> Quickstart:
+    """A connection to the demo tenant and a token for it; the token of the last start while it is valid."""
+    data_dir = Path(settings.data_dir)
+    async with Directory(data_dir / DATABASE) as directory:
+        platform_token = await directory.issue_token(credentials.client_id, _PLATFORM_TOKEN_TTL_S)
+    store = await Store.open(settings.bridge_database_url)
+    try:
+        kept = _read(data_dir / QUICKSTART, Quickstart)
+        token = None if kept is None else kept.token
+        found = None if token is None else await store.tokens.authenticate(token)
+        if token is None or found is None or found.connection.tenant_id != credentials.tenant_id:
+            connection = await store.connections.by_name("demo")
+            if connection is None:
+                connection = await store.connections.add(name="demo", tenant_id=credentials.tenant_id)
+            _, token = await store.tokens.create(connection.id, "quickstart", None)
+    finally:
+        await store.close()
+    quickstart = Quickstart(
+        base_url=base_url,
+        token=token,
+        tenant_id=credentials.tenant_id,
+        platform_url=credentials.platform_url,
+        platform_token=platform_token,
+    )
+    write_private(data_dir / QUICKSTART, quickstart)
+    return quickstart
+
+
+def scim_url(settings: Settings, host: str, port: int) -> str:
+    """The SCIM base URL to show: as configured, else where the server listens."""
+    return settings.scim_url or f"{listening_url(host, port)}{BASE_PATH}"
+
+
+def listening_url(host: str, port: int) -> str:
+    """The URL of an address as one would type it; a bind to all addresses is reachable at the loopback."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    if ":" in shown and not shown.startswith("["):
+        shown = f"[{shown}]"
+    return f"http://{shown}:{port}"
+
+
+def write_private(path: Path, content: msgspec.Struct) -> None:
+    """Write JSON that only the owner may read, in one step: never half a file, never open in between."""
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _read(path: Path, form: type[_Form]) -> _Form | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=form)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,148 @@
+"""Settings, read from the environment: `SCIM_BRIDGE_` and the field's name in capitals.
+
+A value can also come from a file: `SCIM_BRIDGE_PLATFORM_CLIENT_SECRET_FILE=/run/secrets/client`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+PREFIX = "SCIM_BRIDGE_"
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the text names the variable."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings; every one has a default, and with none set the embedded platform is used."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    """Port to listen at; 0 takes a free one."""
+    data_dir: str = "data"
+    """Directory of the SQLite files and of quickstart.json."""
+    database_url: str = ""
+    """The bridge's database (`postgresql+asyncpg://…`); empty: SQLite, bridge.db in the data directory."""
+    mappings_dir: str = ""
+    """Directory of one's own mapping files, looked through before the shipped ones."""
+    public_url: str = ""
+    """The SCIM base URL that clients use (`https://scim.example.com/scim/v2`), root of every `location`."""
+    trusted_proxies: str = ""
+    """Addresses or networks, by commas, whose X-Forwarded-Proto and X-Forwarded-Host are believed."""
+    platform_url: str = ""
+    """Base URL of the identity platform; empty: the embedded platform in this process."""
+    platform_client_id: str = ""
+    """Client id at the platform's token endpoint."""
+    platform_client_secret: str = ""
+    """Client secret at the platform's token endpoint."""
+    platform_scope: str = "admin:read admin:write"
+    """Scopes that are asked for at the platform's token endpoint."""
+    platform_token_path: str = "/api/v1/platform/oauth/token"  # noqa: S105 - a path, not a secret
+    """Path of the platform's token endpoint, below platform_url."""
+    platform_timeout_s: PositiveFloat = 30.0
+    """Seconds that one platform call may take in all."""
+    platform_concurrency: Positive = 64
+    """Platform calls under way at a time."""
+    platform_user_include: str = ""
+    """`include` parameter of user reads, for a platform that fills `groups` only when asked (`groups`)."""
+    scan_limit: Positive = 2000
+    """Users that one query may read one by one when nothing narrows it; beyond: `tooMany`."""
+    link_wait_s: PositiveFloat = 20.0
+    """Seconds that a lookup waits for a tenant's users to be read for the first time; then 503."""
+    page_size: Positive = 100
+    """Resources in an answer when the client names no `count`."""
+    max_page_size: Positive = 200
+    """Resources in an answer at most; a larger `count` is capped."""
+    max_body_bytes: Positive = 1_048_576
+    """Bytes of a request body at most; larger ones answer 413."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`json` for machines, `console` for people; `auto` takes console on a terminal."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded platform is used."""
+        return not self.platform_url
+
+    @property
+    def bridge_database_url(self) -> str:
+        """The URL of the bridge's database, with the default filled in."""
+        return self.database_url or f"sqlite+aiosqlite:///{Path(self.data_dir) / 'bridge.db'}"
+
+    @property
+    def scim_url(self) -> str | None:
+        """`public_url` without trailing slash, None where it is not set."""
+        return self.public_url.rstrip("/") or None
+
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`trusted_proxies` as networks."""
+        parts = [p.strip() for p in self.trusted_proxies.split(",")]
+        return tuple(ipaddress.ip_network(p, strict=False) for p in parts if p)
+
+
+def load_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
+    """The settings of an environment; `overrides` that are not None win.
+
+    Raises `SettingsError` for an unknown `SCIM_BRIDGE_` variable, a bad value or a combination that cannot
+    work. Empty values count as not set.
+    """
+    fields = set(Settings.__struct_fields__)
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or not text:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name in fields:
+            values[name] = text
+        elif name.endswith("_file") and name.removesuffix("_file") in fields:
+            values[name.removesuffix("_file")] = _from_file(variable, text)
+        else:
+            raise SettingsError(f"{variable} is not a setting; see the README's list")
+    values.update({k: v for k, v in overrides.items() if v is not None})
+    try:
+        settings = msgspec.convert(values, type=Settings, strict=False)
+    except msgspec.ValidationError as exc:
+        reason, _, where = str(exc).partition(" - at ")
+        variable = PREFIX + where.strip("`").removeprefix("$.").upper()
+        raise SettingsError(f"{variable}: {reason}") from exc
+    _check(settings)
+    return settings
+
+
+def _from_file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{variable}: {path} cannot be read") from exc
+
+
+def _check(settings: Settings) -> None:
+    for name in ("public_url", "platform_url"):
+        url = getattr(settings, name)
+        parts = urlsplit(url)
+        if url and (
+            parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment
+        ):
+            raise SettingsError(f"{PREFIX}{name.upper()}: an http or https URL without query is needed")
+    if settings.platform_url and not (settings.platform_client_id and settings.platform_client_secret):
+        raise SettingsError(
+            f"{PREFIX}PLATFORM_CLIENT_ID and {PREFIX}PLATFORM_CLIENT_SECRET are needed with a platform URL"
+        )
+    if settings.page_size > settings.max_page_size:
+        raise SettingsError(f"{PREFIX}PAGE_SIZE is larger than {PREFIX}MAX_PAGE_SIZE")
+    try:
+        settings.networks()
+    except ValueError as exc:
+        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES: {exc}") from exc

@@ -1,0 +1,25 @@
+"""The Litestar application."""
+
+from __future__ import annotations
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+
+from app.web import discovery, health, users
+from app.web.auth import authenticate
+from app.web.contexts import BASE_PATH
+from app.web.exceptions import handle
+from app.web.services import Services
+
+
+def create_app(services: Services) -> Litestar:
+    """The bridge's endpoints: SCIM under `/scim/v2` behind bearer tokens, health beside it."""
+    scim = Router(path=BASE_PATH, guards=[authenticate], route_handlers=[users.router, discovery.router])
+    return Litestar(
+        route_handlers=[scim, health.router],
+        exception_handlers={Exception: handle},
+        request_max_body_size=services.settings.max_body_bytes,
+        openapi_config=None,
+        logging_config=None,
+        state=State({"services": services}),
+    )

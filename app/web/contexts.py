@@ -1,0 +1,93 @@
+"""Connections made ready for use, and the base URL under which a client reaches the bridge."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+
+from litestar.connection import ASGIConnection
+
+from app.bridge.context import Context
+from app.config import Settings
+from app.mapping.load import load_mapping
+from app.scim.dialect import Dialect
+from app.store.connections import Connection
+
+BASE_PATH = "/scim/v2"
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+_KEPT = 1000
+
+
+class Contexts:
+    """Resolves connections; a connection that has not changed is resolved once for each base URL."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._public = settings.scim_url
+        self._proxies = settings.networks()
+        self.mappings_dir = Path(settings.mappings_dir) if settings.mappings_dir else None
+        self._ready: dict[tuple[str, str], tuple[Connection, Context]] = {}
+
+    def of(self, connection: Connection, base_url: str) -> Context:
+        """The context of a connection; raises `MappingError` where its mapping cannot be used."""
+        key = (connection.id, base_url)
+        ready = self._ready.get(key)
+        if ready is not None and (ready[0] is connection or ready[0] == connection):
+            return ready[1]
+        context = resolve(connection, base_url, self.mappings_dir)
+        if len(self._ready) >= _KEPT:
+            self._ready.clear()
+        self._ready[key] = (connection, context)
+        return context
+
+    def base_url(self, request: ASGIConnection) -> str:  # type: ignore[type-arg]  # only the scope is used
+        """The SCIM base URL: as configured, else as the client addressed it.
+
+        X-Forwarded-Proto and X-Forwarded-Host count only from configured proxies. A Host header that is no
+        host name is not repeated.
+        """
+        if self._public is not None:
+            return self._public
+        scope = request.scope
+        scheme = scope["scheme"]
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"")
+        if self._proxies and self._is_trusted(scope.get("client")):
+            forwarded = headers.get(b"x-forwarded-proto", b"").split(b",")[0].strip()
+            scheme = forwarded.decode("latin-1") if forwarded in (b"http", b"https") else scheme
+            host = headers.get(b"x-forwarded-host", b"").split(b",")[0].strip() or host
+        name = host.decode("latin-1")
+        if _HOST.fullmatch(name) is None:
+            server = scope.get("server") or ("localhost", None)
+            name = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
+        return f"{scheme}://{name}{BASE_PATH}"
+
+    def _is_trusted(self, client: tuple[str, int] | None) -> bool:
+        try:
+            address = ipaddress.ip_address(client[0] if client else "")
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
+
+def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Context:
+    """A connection with its mapping loaded and its tolerances named."""
+    policies = connection.policies
+    lifts = {
+        "LOCKED": policies.activate_locked,
+        "PENDING_EMAIL_VERIFICATION": policies.activate_pending_email,
+        "PENDING_APPROVAL": policies.activate_pending_approval,
+    }
+    return Context(
+        connection_id=connection.id,
+        tenant_id=connection.tenant_id,
+        domain=connection.domain,
+        mapping=load_mapping(connection.mapping, mappings),
+        dialect=Dialect.of(connection.dialect.mode, off=connection.dialect.off, on=connection.dialect.on),
+        base_url=base_url,
+        sets_passwords=policies.password == "set",  # noqa: S105 - a policy's name
+        send_welcome_email=policies.send_welcome_email,
+        lift=frozenset(status for status, lifted in lifts.items() if lifted),
+        terminate_sessions=policies.terminate_sessions,
+    )

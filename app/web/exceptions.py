@@ -1,0 +1,78 @@
+"""The one exception handler: every failure, expected or not, becomes a SCIM Error body (RFC 7644 §3.12)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from app.bridge.context import Context
+from app.bridge.faults import scim_error
+from app.mapping.errors import MappingError
+from app.platform.errors import PlatformError
+from app.scim.errors import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ScimError,
+    ServiceUnavailable,
+    Unauthorized,
+)
+from app.scim.messages import error_body
+from app.store.errors import StoreError
+from app.web.responses import scim_response
+
+_log = structlog.get_logger(__name__)
+
+_STORE_RETRY_S = 5
+
+
+def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
+    context: Context | None = request.scope.get("state", {}).get("context")
+    error = _translated(exc, context)
+    headers: dict[str, str] = {}
+    reference = None
+    if error.status >= 500:
+        reference = uuid.uuid4().hex[:16]
+        log = _log.bind(reference=reference, method=request.method, path=request.scope["path"])
+        if isinstance(error, InternalError):
+            log.error("request failed", exc_info=exc)
+        else:
+            log.warning("request failed", status=error.status, error=str(exc))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+    if isinstance(error, MethodNotAllowed) and isinstance(exc, HTTPException):
+        headers.update({k: v for k, v in (exc.headers or {}).items() if k.lower() == "allow"})
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    return scim_response(request, error_body(error, reference), error.status, headers)
+
+
+def _translated(exc: Exception, context: Context | None) -> ScimError:
+    match exc:
+        case ScimError():
+            return exc
+        case PlatformError() if context is not None:
+            return scim_error(exc, context.mapping)
+        case StoreError():
+            return ServiceUnavailable(
+                "the bridge's database cannot be used now: try again", retry_after_s=_STORE_RETRY_S
+            )
+        case MappingError():
+            return InternalError("this connection's mapping cannot be used: see the bridge's log")
+        case HTTPException(status_code=404):
+            return NotFound("there is no such endpoint: SCIM is served under /scim/v2")
+        case HTTPException(status_code=405):
+            return MethodNotAllowed("this endpoint does not take this method")
+        case HTTPException(status_code=413):
+            return PayloadTooLarge("the body is larger than this server takes")
+        case HTTPException(status_code=status) if 400 <= status < 500:
+            return BadRequest("the request cannot be read")
+        case _:
+            return InternalError("an error in the bridge; its operator finds it under this reference")

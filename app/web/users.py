@@ -1,0 +1,88 @@
+"""`/Users` (RFC 7644 §3.3 to §3.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, delete, get, patch, post, put
+
+from app.bridge.users import versioned
+from app.scim.attributes import apply
+from app.scim.messages import list_response
+from app.web.auth import context_of
+from app.web.requests import Parameters, read_json, read_projection, read_query
+from app.web.responses import no_content, resource_response, scim_response
+from app.web.services import Services
+
+ScimRequest = Request[Any, Any, Any]
+
+
+@get("/")
+async def list_users(request: ScimRequest) -> Response[bytes]:
+    """List or search users (RFC 7644 §3.4.2)."""
+    services, context = _services(request), context_of(request)
+    query = read_query(Parameters(request), context, services.settings)
+    found = await services.search.run(context, query)
+    model = context.mapping.model
+    page = [apply(query.projection, r if "meta" not in r else versioned(r), model) for r in found.resources]
+    return scim_response(request, list_response(page, found.total, query.start_index))
+
+
+@post("/")
+async def create_user(request: ScimRequest) -> Response[bytes]:
+    """Create a user: 201 with the whole resource and its Location."""
+    context = context_of(request)
+    projection = read_projection(Parameters(request), context)
+    resource = await _services(request).users.create(context, await read_json(request))
+    return resource_response(request, context, resource, projection=projection, status=201)
+
+
+@get("/{user_id:str}")
+async def get_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+    """Read a user."""
+    context = context_of(request)
+    projection = read_projection(Parameters(request), context)
+    resource = await _services(request).users.get(context, user_id)
+    return resource_response(request, context, resource, projection=projection)
+
+
+@put("/{user_id:str}")
+async def replace_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+    """Replace a user; answers 200 with the resource."""
+    context = context_of(request)
+    projection = read_projection(Parameters(request), context)
+    resource = await _services(request).users.replace(
+        context, user_id, await read_json(request), if_match=request.headers.get("if-match")
+    )
+    return resource_response(request, context, resource, projection=projection)
+
+
+@patch("/{user_id:str}")
+async def patch_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+    """Change a user; answers 200 with the resource."""
+    context = context_of(request)
+    projection = read_projection(Parameters(request), context)
+    resource = await _services(request).users.patch(
+        context, user_id, await read_json(request), if_match=request.headers.get("if-match")
+    )
+    return resource_response(request, context, resource, projection=projection)
+
+
+@delete("/{user_id:str}", status_code=204)
+async def delete_user(request: ScimRequest, user_id: str) -> Response[None]:
+    """Delete a user: 204, and 404 from then on."""
+    await _services(request).users.delete(
+        context_of(request), user_id, if_match=request.headers.get("if-match")
+    )
+    return no_content()
+
+
+def _services(request: ScimRequest) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+router = Router(
+    path="/Users",
+    route_handlers=[list_users, create_user, get_user, replace_user, patch_user, delete_user],
+)

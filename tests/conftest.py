@@ -1,0 +1,98 @@
+"""A bridge as users have it: a process of its own, reached over a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+START_S = 60.0
+"""How long a server may take to start on a machine that is busy with other tests."""
+
+
+class Served:
+    """A running `scim-bridge serve` over its embedded platform."""
+
+    def __init__(self, process: subprocess.Popen[bytes], data_dir: Path) -> None:
+        self.process = process
+        self.data_dir = data_dir
+        quickstart = json.loads((data_dir / "quickstart.json").read_text())
+        self.base_url: str = quickstart["base_url"]
+        self.token: str = quickstart["token"]
+        self.tenant_id: str = quickstart["tenant_id"]
+        self.platform_url: str = quickstart["platform_url"]
+        self.platform_token: str = quickstart["platform_token"]
+
+    def scim(self, **headers: str) -> httpx.Client:
+        """A client of the SCIM side; paths are relative to the base URL."""
+        return httpx.Client(
+            base_url=self.base_url, headers={"Authorization": f"Bearer {self.token}", **headers}, timeout=30
+        )
+
+    def platform(self) -> httpx.Client:
+        """A client of the platform side; paths are relative to the tenant."""
+        return httpx.Client(
+            base_url=f"{self.platform_url}/api/v1/tenants/{self.tenant_id}",
+            headers={"Authorization": f"Bearer {self.platform_token}"},
+            timeout=30,
+        )
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Start bridges: `serve()` for a fresh one, `serve(data_dir, *arguments, **environment)` otherwise."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(data_dir: Path | None = None, *arguments: str, **environment: str) -> Served:
+        place = data_dir or tmp_path_factory.mktemp("data")
+        log = (place / "serve.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(place), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        )
+        log.close()
+        running.append(process)
+        assert process.stdout is not None
+        deadline = time.monotonic() + START_S
+        for line in process.stdout:
+            if line.startswith(b"Ctrl-C") or time.monotonic() > deadline:
+                break
+        assert process.poll() is None, (place / "serve.log").read_text()
+        return Served(process, place)
+
+    yield start
+    for process in running:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """End a server as Ctrl-C does; its exit code."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def served(serve: Serve) -> Served:
+    """One bridge shared by tests that do not mind each other's users."""
+    return serve()
