@@ -6,7 +6,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from app.web import discovery, health, users
-from app.web.auth import authenticate
+from app.web.auth import authenticate, refuse_hidden_slashes
 from app.web.contexts import BASE_PATH
 from app.web.exceptions import handle
 from app.web.services import Services
@@ -14,7 +14,11 @@ from app.web.services import Services
 
 def create_app(services: Services) -> Litestar:
     """The bridge's endpoints: SCIM under `/scim/v2` behind bearer tokens, health beside it."""
-    scim = Router(path=BASE_PATH, guards=[authenticate], route_handlers=[users.router, discovery.router])
+    scim = Router(
+        path=BASE_PATH,
+        guards=[refuse_hidden_slashes, authenticate],
+        route_handlers=[users.router, discovery.router],
+    )
     return Litestar(
         route_handlers=[scim, health.router],
         exception_handlers={Exception: handle},

@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750): who asks, and under which connection."""
+"""Guards of the SCIM routes: ids that hide a slash, and bearer tokens (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.bridge.context import Context
-from app.scim.errors import Unauthorized
+from app.scim.errors import NotFound, Unauthorized
 from app.web.services import Services
 
 _DETAIL = "a valid bearer token is needed: Authorization: Bearer <token>"
+
+
+async def refuse_hidden_slashes(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Raise `NotFound` for an escaped slash in the path: routing would take it for a real one."""
+    if hides_slash(connection):
+        raise NotFound("no resource has an id with a slash")
+
+
+def hides_slash(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether the path holds an escaped slash."""
+    raw_path: bytes = connection.scope.get("raw_path") or b""
+    return b"%2f" in raw_path.lower()
 
 
 async def authenticate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -28,9 +28,9 @@ from app.web.responses import scim_response
 ScimRequest = Request[Any, Any, Any]
 
 
-@get("/ServiceProviderConfig")
+@get(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
 async def service_provider_config(request: ScimRequest) -> Response[bytes]:
-    """RFC 7643 §5, with `pagination` of RFC 9865."""
+    """RFC 7643 §5, with `pagination` of RFC 9865; in both spellings (erratum 4978 of RFC 7644)."""
     return scim_response(request, _config(context_of(request), request.app.state.services.settings))
 
 

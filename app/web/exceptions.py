@@ -25,6 +25,7 @@ from app.scim.errors import (
 )
 from app.scim.messages import error_body
 from app.store.errors import StoreError
+from app.web.auth import hides_slash
 from app.web.responses import scim_response
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,8 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
     context: Context | None = request.scope.get("state", {}).get("context")
     error = _translated(exc, context)
+    if isinstance(error, MethodNotAllowed) and hides_slash(request):
+        error = NotFound("no resource has an id with a slash")
     headers: dict[str, str] = {}
     reference = None
     if error.status >= 500:
