@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytest_plugins = ["databases"]
+
 START_S = 60.0
 """How long a server may take to start on a machine that is busy with other tests."""
 

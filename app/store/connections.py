@@ -37,7 +37,7 @@ class DialectSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a connection's client may cause on the platform."""
+    """What a connection's client may cause, and how it is answered."""
 
     password: Literal["ignore", "set"] = "ignore"  # noqa: S105 - the name of a policy
     """Whether a `password` sent by the client is dropped or becomes the user's."""
@@ -51,6 +51,10 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether `active: true` approves a user who waits for approval."""
     terminate_sessions: bool = True
     """Whether disabling a user ends the sessions that are open."""
+    groups: Literal["platform", "local"] = "platform"
+    """Where groups live: on the platform, or in the bridge's own database where the platform has no place."""
+    group_patch: Literal["no-content", "resource"] = "no-content"
+    """Whether a PATCH of a group answers 204, or 200 with the resource."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):

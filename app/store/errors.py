@@ -32,7 +32,15 @@ class InvalidRecord(StoreError, ValueError):
 
 
 class NameTaken(StoreError):
-    """Another connection already has this name."""
+    """Another connection, or another group of the tenant, already has this name."""
+
+
+class MembershipCycle(StoreError):
+    """A group would become a member of itself, directly or through other groups."""
+
+
+class LeaseTimeout(StoreUnavailable):
+    """Somebody else held the lease for as long as it was worth waiting for."""
 
 
 class ConnectionNotFound(StoreError, LookupError):

@@ -7,11 +7,9 @@ in ways that may make two of them meet, never in ways that may keep equal ones a
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -19,6 +17,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from app.store.errors import InvalidRecord
 from app.store.hints import Hints
+from app.store.keys import batches, bounded_key
 from app.store.session import Database
 from app.store.sources import Clock, utc_now
 from app.store.tables import link_state, links
@@ -26,10 +25,6 @@ from app.store.tables import link_state, links
 LinkKind = Literal["externalId", "userName", "email"]
 """`externalId` is case-exact and belongs to a domain; the others ignore case and belong to the tenant."""
 
-MAX_VALUE_LENGTH = 400
-"""Characters; longer values are stored as a digest. PostgreSQL indexes no row beyond 2704 bytes."""
-
-_DIGEST_PREFIX = "sha256:"
 _BATCH = 1000
 """Rows a transaction of `add_missing`: other writers get their turn in between."""
 
@@ -153,8 +148,7 @@ class Links:
         """
         now = self._clock()
         statement = self._db.insert(links).on_conflict_do_nothing()
-        remaining = iter(many)
-        while batch := list(islice(remaining, _BATCH)):
+        for batch in batches(many, _BATCH):
             rows = [(user, _row_of(entry.kind, entry.value, entry.domain)) for user, entry in batch]
             try:
                 async with self._db.write() as db:
@@ -211,19 +205,9 @@ class Links:
 def stored_value(kind: LinkKind, value: str) -> str:
     """Answer the form in which a value is stored and looked for.
 
-    Case is folded except in an `externalId`. Values that are too long, or hold what a database takes no text
-    with (NUL, lone surrogates), or look like a digest, become one.
+    Case is folded except in an `externalId`; what is too long or cannot be stored becomes a digest.
     """
-    text = value if kind == "externalId" else value.casefold()
-    raw = text.encode("utf-8", "surrogatepass")
-    if len(text) <= MAX_VALUE_LENGTH and not text.startswith(_DIGEST_PREFIX) and _is_plain(text, raw):
-        return text
-    return _DIGEST_PREFIX + hashlib.sha256(raw).hexdigest()
-
-
-def _is_plain(text: str, raw: bytes) -> bool:
-    # Bytes that do not decode strictly came from lone surrogates.
-    return "\0" not in text and (text.isascii() or raw.decode("utf-8", "ignore") == text)
+    return bounded_key(value if kind == "externalId" else value.casefold())
 
 
 def _row_of(kind: LinkKind, value: str, domain: str) -> _Row:

@@ -7,16 +7,29 @@ differs between them (locking, pragmas, drivers) stays in this module and in `mi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Table, event, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Interval,
+    Table,
+    event,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -26,6 +39,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store import migrations
 from app.store.errors import StoreUnavailable, UnsupportedDatabase
+from app.store.tables import UtcDateTime
 
 BUSY_TIMEOUT_S = 5.0
 """How long a SQLite connection waits for another process's write to end before it gives up.
@@ -134,6 +148,24 @@ class Database:
         """Start an INSERT that understands `on_conflict_do_nothing` and `on_conflict_do_update`."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
 
+    async def take_turn(self, connection: AsyncConnection, name: str) -> None:
+        """Let no other transaction that gives this name go on, in any replica, until this one ends.
+
+        `connection` comes from `write`. To be taken before any row is locked, for two transactions never to
+        wait for each other. On SQLite there is one writer at a time anyway.
+        """
+        if self.dialect == "postgresql":
+            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+            await connection.execute(select(func.pg_advisory_xact_lock(literal(key, BigInteger))))
+
+    def now(self, plus_s: float = 0.0) -> ColumnElement[datetime]:
+        """Say "the present time, by the clock of the database" in SQL, to the millisecond at least."""
+        if self.dialect == "sqlite":
+            # As SQLAlchemy writes times, which are compared as text.
+            return func.strftime("%Y-%m-%d %H:%M:%f000", "now", f"{plus_s:+.3f} seconds", type_=UtcDateTime())
+        # Not now(), which is when the transaction began: a statement may have waited for a row since.
+        return func.clock_timestamp(type_=UtcDateTime()) + literal(timedelta(seconds=plus_s), Interval())
+
     async def ping(self, timeout_s: float = 2.0) -> None:
         """Raise StoreUnavailable unless the database answers within `timeout_s`."""
         try:
@@ -206,8 +238,13 @@ def _make_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """Make the engines for reading and for writing; on PostgreSQL they are one."""
     try:
         if url.get_backend_name() == "postgresql":
+            # The usual default, but a server may have another: whoever waited for a lock has to see what was
+            # written meanwhile.
             engine = create_async_engine(
-                url, pool_pre_ping=True, connect_args={"timeout": 10, "command_timeout": 30}
+                url,
+                isolation_level="READ COMMITTED",
+                pool_pre_ping=True,
+                connect_args={"timeout": 10, "command_timeout": 30},
             )
             return engine, engine
         # Every step of a SQLite connection is a visit to its thread. Readers save the steps of beginning

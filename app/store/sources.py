@@ -18,6 +18,7 @@ SecretBytes = Callable[[int], bytes]
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 20
+_ID_LENGTHS = {"grp": 26}
 
 
 def utc_now() -> datetime:
@@ -26,5 +27,9 @@ def utc_now() -> datetime:
 
 
 def new_id(prefix: str) -> str:
-    """Make `{prefix}_` and 20 random characters of [a-z0-9], 103 bits: no need to look for a clash."""
-    return f"{prefix}_{''.join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))}"
+    """Make `{prefix}_` and 20 random characters of [a-z0-9], 103 bits: no need to look for a clash.
+
+    A group's id gets 26, as the platform's own ids have.
+    """
+    length = _ID_LENGTHS.get(prefix, _ID_LENGTH)
+    return f"{prefix}_{''.join(secrets.choice(_ID_ALPHABET) for _ in range(length))}"

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Self
 
 from app.store.connections import Connections
+from app.store.group_records import GroupRecords
+from app.store.leases import Leases
 from app.store.links import Links
+from app.store.local_groups import LocalGroups
 from app.store.session import Database
 from app.store.sources import Clock, Ids, SecretBytes, new_id, utc_now
 from app.store.token_cache import TokenCache
@@ -34,6 +37,9 @@ class Store:
         # PostgreSQL is chosen to run several replicas, whose writes a hint would not know of.
         hints = 0 if db.dialect == "postgresql" else 20_000
         self.links = Links(db, clock, hints=hints, monotonic=monotonic)
+        self.group_records = GroupRecords(db)
+        self.local_groups = LocalGroups(db, clock, ids)
+        self.leases = Leases(db, ids)
 
     @classmethod
     async def open(

@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     DateTime,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -107,4 +110,68 @@ link_state = Table(
     Column("complete_since", UtcDateTime),
     Column("scanned_users", Integer, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# What is remembered of groups, wherever they live.
+
+group_external_ids = Table(
+    "group_external_ids",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("domain", String(64), primary_key=True),
+    Column("group_id", String(128), primary_key=True),
+    Column("value", String(400), nullable=False),
+    # The value itself where `value` is a digest; as bytes, because it may be a text no database takes.
+    Column("exact", LargeBinary),
+    Index(None, "tenant_id", "domain", "value"),
+    sqlite_with_rowid=False,
+)
+
+group_versions = Table(
+    "group_versions",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("group_id", String(128), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The groups of the `local` backend.
+
+local_groups = Table(
+    "local_groups",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", String(400), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("tenant_id", "name_key"),
+    Index(None, "tenant_id", "created_at", "id"),
+)
+
+local_group_members = Table(
+    "local_group_members",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("group_id", String(128), primary_key=True),
+    Column("member_id", String(128), primary_key=True),
+    Column("member_type", String(8), nullable=False),
+    Column("display", Text),
+    Column("added_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(
+        ["tenant_id", "group_id"], [local_groups.c.tenant_id, local_groups.c.id], ondelete="CASCADE"
+    ),
+    # Who contains this group? With the type in the index, SQLite does not take the key for the better way.
+    Index(None, "tenant_id", "member_id", "member_type"),
+    sqlite_with_rowid=False,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
 )

@@ -1,26 +1,15 @@
-"""An open store on every backend at hand, and a clock that moves when told.
-
-SQLite always; PostgreSQL too where SCIM_BRIDGE_TEST_POSTGRESQL_URL names a server (a URL with the rights to
-create databases) and asyncpg is installed.
-"""
+"""An open store on SQLite and on PostgreSQL, and a clock that moves when told."""
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.store.store import Store
-
-POSTGRESQL_URL = os.environ.get("SCIM_BRIDGE_TEST_POSTGRESQL_URL")
-BACKENDS = ["sqlite", "postgresql"] if POSTGRESQL_URL else ["sqlite"]
 
 
 class ManualClock:
@@ -46,34 +35,18 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=BACKENDS)
-async def new_url(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Awaitable[str]]:
     """Make URLs of empty databases."""
-    if request.param == "sqlite":
+    # The server starts only where a test of PostgreSQL was chosen.
+    make_database = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
 
-        async def make_file() -> str:
-            return f"sqlite+aiosqlite:///{tmp_path}/state/{uuid.uuid4().hex}.db"
+    async def make() -> str:
+        if make_database is not None:
+            return str(make_database())
+        return f"sqlite+aiosqlite:///{tmp_path}/state/{uuid.uuid4().hex}.db"
 
-        yield make_file
-        return
-
-    server = make_url(str(POSTGRESQL_URL)).set(drivername="postgresql+asyncpg")
-    admin = create_async_engine(server, isolation_level="AUTOCOMMIT")
-    made: list[str] = []
-
-    async def make_database() -> str:
-        made.append(f"store_{uuid.uuid4().hex}")
-        async with admin.connect() as connection:
-            await connection.execute(text(f"CREATE DATABASE {made[-1]}"))
-        return server.set(database=made[-1]).render_as_string(hide_password=False)
-
-    yield make_database
-    async with admin.connect() as connection:
-        for name in made:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await admin.dispose()
+    return make
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ async def test_what_was_added_is_found(store, clock):
         mapping="mappings/hr.toml",
         domain="okta",
         dialect=DialectSettings(mode="strict", on=("entra-bool-strings",), off=("a", "b")),
-        policies=Policies(password="set", terminate_sessions=False, activate_locked=True),
+        policies=Policies(password="set", terminate_sessions=False, groups="local", group_patch="resource"),
     )
     assert re.fullmatch(r"con_[a-z0-9]{20}", added.id)
     assert added.created_at == clock.now
@@ -39,6 +39,8 @@ async def test_defaults(store):
         activate_pending_email=False,
         activate_pending_approval=False,
         terminate_sessions=True,
+        groups="platform",
+        group_patch="no-content",
     )
 
 
@@ -89,6 +91,15 @@ async def test_removal_takes_the_tokens_along(store):
 async def test_fields_outside_their_form_are_refused(store, fields):
     with pytest.raises(InvalidRecord):
         await store.connections.add(**{"name": "ok", "tenant_id": "t", **fields})
+
+
+async def test_settings_of_an_older_release_are_completed(store):
+    connection = await store.connections.add(name="a", tenant_id="t", policies=Policies(groups="local"))
+    async with store.db.write() as db:
+        await db.execute(text("""UPDATE connections SET policies = '{"password":"set"}'"""))
+    assert (await store.connections.get(connection.id)).policies == Policies(
+        password="set", groups="platform", group_patch="no-content"
+    )
 
 
 async def test_settings_of_a_newer_release_are_passed_over(store):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,9 +16,21 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.store import migrations
+from app.store.connections import Policies
 from app.store.errors import SchemaMismatch
+from app.store.local_groups import LocalMember
 from app.store.session import Database
+from app.store.store import Store
 from app.store.tables import metadata
+
+FIRST_TABLES = {"connections", "tokens", "links", "link_state"}
+FIRST_DATA = [
+    """INSERT INTO connections VALUES
+        ('con_1', 'okta', 'ten_1', 'default', 'okta', '{"mode":"strict"}', '{"password":"set"}', :at)""",
+    """INSERT INTO tokens (id, connection_id, label, digest, created_at)
+        VALUES ('tok_1', 'con_1', 'x', CAST('digest' AS {bytes}), :at)""",
+    "INSERT INTO links VALUES ('ten_1', '', 'userName', 'ann', 'u1', :at)",
+]
 
 
 def _describe(connection):
@@ -88,8 +101,6 @@ async def test_revisions_can_be_undone(url):
     await _open_and_close(url)
 
     def downgrade(connection):
-        from alembic import command
-
         config = Config()
         config.set_main_option("script_location", str(migrations.SCRIPT_LOCATION))
         config.attributes["connection"] = connection
@@ -97,6 +108,37 @@ async def test_revisions_can_be_undone(url):
         return set(inspect(connection).get_table_names())
 
     assert await _run(url, downgrade) == {"alembic_version"}
+
+
+async def test_the_first_schema_is_upgraded_with_its_data(url, clock):
+    def make_first(connection):
+        config = Config()
+        config.set_main_option("script_location", str(migrations.SCRIPT_LOCATION))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        assert set(inspect(connection).get_table_names()) == {*FIRST_TABLES, "alembic_version"}
+        # As each database keeps bytes and times.
+        kind, at = "blob", {"at": f"{clock.now:%Y-%m-%d %H:%M:%S.%f}"}
+        if connection.dialect.name == "postgresql":
+            kind, at = "bytea", {"at": clock.now}
+        for statement in FIRST_DATA:
+            connection.execute(text(statement.replace("{bytes}", kind)), at)
+
+    # Opening makes the file; what is in it by then goes.
+    await _open_and_close(url)
+    await _run(url, lambda c: [metadata.drop_all(c), c.execute(text("DELETE FROM alembic_version"))])
+    await _run(url, make_first)
+    store = await Store.open(url, clock=clock)
+    connection = await store.connections.get("con_1")
+    assert (connection.name, connection.created_at) == ("okta", clock.now)
+    assert connection.policies == Policies(password="set", groups="platform", group_patch="no-content")
+    assert [token.id for token in await store.tokens.list("con_1")] == ["tok_1"]
+    assert await store.links.find("ten_1", "userName", "ann") == ("u1",)
+    group = await store.local_groups.create("ten_1", "g", [LocalMember(id="u1")])
+    assert await store.group_records.raise_version("ten_1", group.id) == 1
+    await store.close()
+    assert await _run(url, migrations.recorded_version) == "0002"
+    assert await _run(url, _differences) == []
 
 
 async def test_an_older_schema_is_upgraded_by_open(url):

@@ -1,0 +1,99 @@
+"""Leases: turns taken by name among all replicas at one database.
+
+A lease is a row with an owner and an end. It is taken by one statement that succeeds if the row is absent or
+has ended by the clock of the database, so the replicas' own clocks need not agree. While it is held no
+transaction is open: it may span calls to the platform. A holder that dies stops nobody for longer than the
+lease lasts; its row stays until the key is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import delete, select
+
+from app.store.errors import LeaseTimeout, StoreUnavailable
+from app.store.keys import bounded_key
+from app.store.session import Database
+from app.store.sources import Ids, new_id
+from app.store.tables import leases
+
+_log = logging.getLogger(__name__)
+
+POLL_S = (0.005, 0.05)
+"""Shortest and longest pause between two looks at a lease somebody else holds."""
+
+
+class Leases:
+    """The leases at one database; a key that concerns a tenant begins with the tenant's id."""
+
+    def __init__(self, db: Database, ids: Ids = new_id) -> None:
+        self._db = db
+        self._ids = ids
+
+    @asynccontextmanager
+    async def hold(self, key: str, ttl_s: float, wait_s: float) -> AsyncIterator[None]:
+        """Hold the lease of a key, of any length, for the length of the block.
+
+        `ttl_s` has to be more than the block takes: past it others are let in. Not reentrant: a holder that
+        asks again waits for itself. Raises LeaseTimeout when others held the lease for `wait_s`, and
+        StoreUnavailable.
+        """
+        stored_key = bounded_key(key)
+        owner = self._ids("lea")
+        held = False
+        try:
+            await self._acquire(stored_key, owner, ttl_s, wait_s)
+            held = True
+            yield
+        finally:
+            # Also when it was interrupted while acquiring: the row may have been written.
+            await self._release(stored_key, owner, held=held)
+
+    async def _acquire(self, key: str, owner: str, ttl_s: float, wait_s: float) -> None:
+        patience_ends = time.monotonic() + wait_s
+        while not await self._try(key, owner, ttl_s):
+            # Looking is a read: who waits does not stand in the way of those who write.
+            while True:
+                left_s = patience_ends - time.monotonic()
+                if left_s <= 0:
+                    raise LeaseTimeout(f"the lease {key!r} was not to be had within {wait_s:g} s")
+                pause_s = random.uniform(*POLL_S)  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(min(pause_s, left_s))
+                if await self._is_free(key):
+                    break
+
+    async def _try(self, key: str, owner: str, ttl_s: float) -> bool:
+        taken = {"owner": owner, "expires_at": self._db.now(ttl_s)}
+        statement = (
+            self._db.insert(leases)
+            .values(key=key, **taken)
+            .on_conflict_do_update(
+                index_elements=[leases.c.key], set_=taken, where=leases.c.expires_at <= self._db.now()
+            )
+            .returning(leases.c.owner)
+        )
+        async with self._db.write() as db:
+            return await db.scalar(statement) is not None
+
+    async def _is_free(self, key: str) -> bool:
+        statement = select(leases.c.owner).where(leases.c.key == key, leases.c.expires_at > self._db.now())
+        async with self._db.read() as db:
+            return await db.scalar(statement) is None
+
+    async def _release(self, key: str, owner: str, *, held: bool) -> None:
+        statement = delete(leases).where(leases.c.key == key, leases.c.owner == owner)
+        try:
+            async with self._db.write() as db:
+                released = (await db.execute(statement)).rowcount
+        except StoreUnavailable as error:
+            # What was done under the lease is done; the lease ends by itself.
+            _log.warning("lease %r is left to run out: %s", key, error)
+            return
+        if held and not released:
+            _log.warning("lease %r ran out before its holder was done", key)
