@@ -16,6 +16,7 @@ from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
 from app.platform.client import PlatformClient
+from app.platform.retry import RetryPolicy
 from app.platform.transport import Transport, in_process_transport, network_transport
 from app.store.store import Store
 from app.web.app import create_app
@@ -46,11 +47,13 @@ async def open_bridge(
     *,
     embedded: Litestar | None = None,
     transport: Transport | None = None,
+    retry: RetryPolicy | None = None,
 ) -> AsyncIterator[Any]:
     """The bridge as an ASGI application, open for as long as the context is.
 
     `embedded` is the embedded platform's application, not yet started; without it the platform is at
-    `settings.platform_url`. `transport` takes the place of the network. Raises `StoreError` and
+    `settings.platform_url`. `transport` takes the place of the network, `retry` that of
+    the usual policy. Raises `StoreError` and
     `MappingError` where it cannot start.
     """
     async with AsyncExitStack() as stack:
@@ -60,7 +63,7 @@ async def open_bridge(
             await stack.enter_async_context(embedded.lifespan())
             transport = transport or in_process_transport(embedded)
         transport = transport or network_transport(settings.platform_concurrency)
-        platform = _platform_client(settings, transport)
+        platform = _platform_client(settings, transport, retry)
         stack.push_async_callback(platform.aclose)
         services, linking = await _services(settings, store, platform)
         stack.push_async_callback(linking.aclose)
@@ -69,7 +72,7 @@ async def open_bridge(
         yield bridge if embedded is None else Front(bridge, embedded)
 
 
-def _platform_client(settings: Settings, transport: Transport) -> PlatformClient:
+def _platform_client(settings: Settings, transport: Transport, retry: RetryPolicy | None) -> PlatformClient:
     base_url = (settings.platform_url or _EMBEDDED_URL).rstrip("/")
     tokens = ClientCredentials(
         transport,
@@ -86,6 +89,7 @@ def _platform_client(settings: Settings, transport: Transport) -> PlatformClient
         timeout_s=settings.platform_timeout_s,
         max_concurrency=settings.platform_concurrency,
         user_include=settings.platform_user_include,
+        retry=retry,
     )
 
 

@@ -104,12 +104,13 @@ def load_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         if not variable.startswith(PREFIX) or not text:
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if name in fields:
-            values[name] = text
-        elif name.endswith("_file") and name.removesuffix("_file") in fields:
-            values[name.removesuffix("_file")] = _from_file(variable, text)
-        else:
+        plain = name.removesuffix("_file")
+        if name not in fields and plain not in fields:
             raise SettingsError(f"{variable} is not a setting; see the README's list")
+        key = name if name in fields else plain
+        if key in values:
+            raise SettingsError(f"{PREFIX}{key.upper()} and {PREFIX}{key.upper()}_FILE: set one of them")
+        values[key] = text if name in fields else _from_file(variable, text)
     values.update({k: v for k, v in overrides.items() if v is not None})
     try:
         settings = msgspec.convert(values, type=Settings, strict=False)
@@ -131,7 +132,10 @@ def _from_file(variable: str, path: str) -> str:
 def _check(settings: Settings) -> None:
     for name in ("public_url", "platform_url"):
         url = getattr(settings, name)
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as exc:
+            raise SettingsError(f"{PREFIX}{name.upper()}: {exc}") from exc
         if url and (
             parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment
         ):

@@ -66,9 +66,16 @@ def _rejection(error: Rejected, mapping: UserMapping) -> str:
     parts = []
     for problem in error.problems:
         place = [str(p) for p in problem.loc if p not in ("body", "query", "path")]
-        name = (mapping.attribute_of(place[0]) or place[0]) if place else "the request"
+        name = _attribute(place, mapping) if place else "the request"
         parts.append(f"{name}: {problem.msg}")
     return "the platform refuses " + "; ".join(parts)
+
+
+def _attribute(place: list[str], mapping: UserMapping) -> str:
+    """The SCIM attribute behind a place in the platform's body."""
+    if place[0] == "custom_attributes" and len(place) > 1:
+        return mapping.attribute_of_custom(tuple(place[1:])) or ".".join(place)
+    return mapping.attribute_of(place[0]) or place[0]
 
 
 def _conflict(detail: str, mapping: UserMapping) -> str:

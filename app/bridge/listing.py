@@ -11,7 +11,7 @@ from app.mapping.model import Capabilities
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing
 from app.scim.errors import ServiceUnavailable, TooMany
-from app.wire.users import PlatformUser, UserListItem
+from app.wire.users import PlatformUser, UserListItem, UserPage
 
 FAN_OUT = 16
 """GETs that one request keeps running at a time."""
@@ -51,7 +51,11 @@ async def read_window(
     """The rows of one window and the platform's total. With `count` 0 only the total is read."""
     size, pages = pages_for(offset, max(count, 1), capabilities.per_page_max)
     base = pinned(query, capabilities)
-    found = [await platform.list_users(tenant_id, {**base, "page": page, "per_page": size}) for page in pages]
+    found: list[UserPage] = []
+    for page in pages:
+        if found and (page - 1) * size >= found[-1].pagination.total_items:
+            break
+        found.append(await platform.list_users(tenant_id, {**base, "page": page, "per_page": size}))
     skip = offset - (pages[0] - 1) * size
     rows = [row for page in found for row in page.data][skip : skip + count]
     return Rows(items=tuple(rows), total=found[-1].pagination.total_items)

@@ -6,7 +6,7 @@ from app.bridge.context import Context
 from app.bridge.faults import scim_error
 from app.bridge.matching import Matching
 from app.planning.planner import match_for
-from app.platform.errors import Taken
+from app.platform.errors import PlatformError, Taken
 from app.scim.errors import ScimError, Uniqueness
 from app.scim.schema import Resource
 
@@ -39,8 +39,12 @@ async def explain_taken(
         for email in wanted.get("emails", ())
         if isinstance(email.get("value"), str)
     ]
-    for match in matches:
-        holders.update(r["id"] for r in await matching.find(context, match))
+    try:
+        for match in matches:
+            holders.update(r["id"] for r in await matching.find(context, match))
+    except (PlatformError, ScimError):
+        # The conflict is certain, its explanation can be had another time.
+        return found
     holders.discard(but or "")
     if holders:
         return Uniqueness(f"{found.detail} (by user {', '.join(sorted(holders))})")

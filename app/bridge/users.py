@@ -13,11 +13,11 @@ from app.bridge.linking import Linking
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
 from app.bridge.uniqueness import check_free, explain_taken, name_key
-from app.bridge.writing import carry_out, plan_write
+from app.bridge.writing import carry_out, plan_write, status_change
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing, PlatformError, Rejected, Taken, Unavailable
-from app.scim.errors import NotFound, PreconditionFailed
+from app.scim.errors import NotFound, PreconditionFailed, ScimError
 from app.scim.etag import matches as version_matches
 from app.scim.etag import version_of
 from app.scim.patch import apply_patch, read_patch
@@ -57,6 +57,8 @@ class Users:
             password=wanted.get("password") if context.sets_passwords else None,
             send_welcome_email=context.send_welcome_email,
         )
+        # A contradiction is found here, not when the user is there already.
+        status_change(context, wanted, present=context.mapping.status.enable_to)
         async with self._locks.hold(name_key(context, wanted["userName"])):
             await check_free(self._matching, context, wanted["userName"])
             try:
@@ -66,7 +68,7 @@ class Users:
             try:
                 write = plan_write(context, user, wanted, before=None)
                 user = await carry_out(self._platform, context, user, write)
-            except PlatformError:
+            except (PlatformError, ScimError):
                 # A user that was to be inactive must not stay behind as an active one.
                 with suppress(PlatformError):
                     await self._platform.delete_user(context.tenant_id, user.id, user.email)
@@ -84,7 +86,7 @@ class Users:
             after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
             return after
 
-        return await self._write(context, user_id, replaced, if_match)
+        return await self._write(context, user_id, replaced, if_match, sent=frozenset(wanted))
 
     async def patch(
         self, context: Context, user_id: str, body: object, *, if_match: str | None = None
@@ -128,6 +130,8 @@ class Users:
         user_id: str,
         change_of: Callable[[Resource], Resource],
         if_match: str | None,
+        *,
+        sent: frozenset[str] = frozenset(),
     ) -> Resource:
         async with self._locks.hold(_id_key(context, user_id)):
             current = await self._read(context, user_id)
@@ -136,15 +140,20 @@ class Users:
             after = change_of(before)
             name = str(after["userName"])
             if name.casefold() == str(before["userName"]).casefold():
-                return await self._apply(context, current, before, after)
+                return await self._apply(context, current, before, after, sent)
             async with self._locks.hold(name_key(context, name)):
                 await check_free(self._matching, context, name, but=user_id)
-                return await self._apply(context, current, before, after)
+                return await self._apply(context, current, before, after, sent)
 
     async def _apply(
-        self, context: Context, current: PlatformUser, before: Resource, after: Resource
+        self,
+        context: Context,
+        current: PlatformUser,
+        before: Resource,
+        after: Resource,
+        sent: frozenset[str],
     ) -> Resource:
-        write = plan_write(context, current, after, before=before)
+        write = plan_write(context, current, after, before=before, sent=sent)
         try:
             user = await carry_out(self._platform, context, current, write)
         except Taken as exc:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 import msgspec
 
 from app.bridge.context import Context
@@ -9,6 +12,7 @@ from app.mapping.kept import kept_of
 from app.mapping.status import StatusChange, plan_status
 from app.mapping.users import UserChange
 from app.platform.client import PlatformClient
+from app.platform.errors import PlatformError, Unavailable, Unreadable
 from app.scim.schema import PLATFORM_USER, Resource
 from app.wire.users import PlatformUser, UserPasswordReset, UserStatusUpdate
 
@@ -26,28 +30,28 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     """For password/reset, always last: it can be refused by a policy, and is never repeated."""
 
 
-def plan_write(context: Context, current: PlatformUser, after: Resource, *, before: Resource | None) -> Write:
+def plan_write(
+    context: Context,
+    current: PlatformUser,
+    after: Resource,
+    *,
+    before: Resource | None,
+    sent: frozenset[str] = frozenset(),
+) -> Write:
     """The difference between the live user and `after`; raises `InvalidValue` for what cannot be written.
 
     `before` is the live user as a resource, or None right after a creation, when only the status can differ.
-    `active`, `status` and `password` in `after` are what the client wrote: absent means not written.
+    `active`, `status` and `password` in `after` are what the client wrote: absent means not written. `sent`
+    is as for `UserMapping.to_platform`.
     """
     mapping = context.mapping
     change = (
         UserChange(fields={}, custom_attributes=None)
         if before is None
-        else mapping.to_platform(after, before=before, current=current, domain=context.domain)
+        else mapping.to_platform(after, before=before, current=current, domain=context.domain, sent=sent)
     )
     prior = kept_of(current.custom_attributes).prior_status
-    exact = after.get(PLATFORM_USER, {})
-    status = plan_status(
-        rules=mapping.status,
-        lift=context.lift,
-        present=current.status,
-        prior=prior,
-        active=after.get("active"),
-        status=exact.get("status"),
-    )
+    status = status_change(context, after, present=current.status, prior=prior)
     enables = status is not None and not status.disables
     if status is not None and status.disables:
         change = mapping.with_prior_status(change, current, status.prior)
@@ -55,7 +59,7 @@ def plan_write(context: Context, current: PlatformUser, after: Resource, *, befo
         change = mapping.with_prior_status(change, current, None)
     return Write(
         change=change,
-        status=None if status is None else _status_body(context, status, exact.get("statusReason")),
+        status=None if status is None else _status_body(context, status, after),
         # The record of an earlier status is dropped only when that status is back: were it lost in between,
         # a second try would lift a lock or skip an approval.
         status_first=enables and prior is not None,
@@ -63,35 +67,78 @@ def plan_write(context: Context, current: PlatformUser, after: Resource, *, befo
     )
 
 
+def status_change(
+    context: Context, after: Resource, *, present: str, prior: str | None = None
+) -> StatusChange | None:
+    """The change of status that `after` asks for; raises `InvalidValue` where it contradicts itself."""
+    return plan_status(
+        rules=context.mapping.status,
+        lift=context.lift,
+        present=present,
+        prior=prior,
+        active=after.get("active"),
+        status=after.get(PLATFORM_USER, {}).get("status"),
+    )
+
+
 async def carry_out(
     platform: PlatformClient, context: Context, current: PlatformUser, write: Write
 ) -> PlatformUser:
-    """Make the calls; the user as it is afterwards, `current` itself where there was nothing to do."""
+    """Make the calls; the user as it is afterwards, `current` itself where there was nothing to do.
+
+    Where a later call is refused, the earlier ones are taken back before the error is raised.
+    """
+    tenant_id, user_id = context.tenant_id, current.id
+    merges = context.mapping.platform.merges_custom_attributes
     user: PlatformUser | None = current
+    undo: list[Callable[[PlatformUser], Awaitable[object]]] = []
 
     async def put_status() -> PlatformUser | None:
         if write.status is None:
             return user
-        return await platform.set_status(context.tenant_id, current.id, write.status)
+        found = await platform.set_status(tenant_id, user_id, write.status)
+        back = UserStatusUpdate(status=current.status)
+        undo.append(lambda _: platform.set_status(tenant_id, user_id, back))
+        return found
 
-    if write.status_first:
-        user = await put_status()
-    if write.change:
-        user = await platform.update_user(context.tenant_id, current.id, write.change.as_update())
-    if not write.status_first:
-        user = await put_status()
-    if write.password is not None:
-        method = context.mapping.platform.password_reset_method
-        reset = UserPasswordReset(method=method, new_password=write.password)
-        await platform.reset_password(context.tenant_id, current.id, reset)
-        user = None
-    return user or await platform.get_user(context.tenant_id, current.id)
+    try:
+        if write.status_first:
+            user = await put_status()
+        if write.change:
+            body = write.change.as_update(current, merges=merges)
+            user = await platform.update_user(tenant_id, user_id, body)
+            reverse = write.change.reversed(current)
+            undo.append(
+                lambda now: platform.update_user(tenant_id, user_id, reverse.as_update(now, merges=merges))
+            )
+        if not write.status_first:
+            user = await put_status()
+        if write.password is not None:
+            method = context.mapping.platform.password_reset_method
+            reset = UserPasswordReset(method=method, new_password=write.password)
+            await platform.reset_password(tenant_id, user_id, reset)
+            user = None
+    except PlatformError as exc:
+        if undo and was_refused(exc):
+            with suppress(PlatformError):
+                now = await platform.get_user(tenant_id, user_id)
+                for step in reversed(undo):
+                    await step(now)
+        raise
+    return user or await platform.get_user(tenant_id, user_id)
 
 
-def _status_body(context: Context, status: StatusChange, reason: str | None) -> UserStatusUpdate:
-    ends_sessions = (
-        status.disables and context.mapping.status.terminate_sessions and context.terminate_sessions
-    )
+def was_refused(error: PlatformError) -> bool:
+    """Whether it is certain that the failed call changed nothing."""
+    if isinstance(error, Unavailable | Unreadable):
+        return not error.outcome_unknown
+    return True
+
+
+def _status_body(context: Context, status: StatusChange, after: Resource) -> UserStatusUpdate:
+    rules = context.mapping.status
+    ends_sessions = status.disables and rules.terminate_sessions and context.terminate_sessions
+    reason = after.get(PLATFORM_USER, {}).get("statusReason")
     return UserStatusUpdate(
         status=status.status,
         reason=reason if reason is not None else msgspec.UNSET,

@@ -28,7 +28,7 @@ token_app = typer.Typer(help="Bearer tokens of a connection.", no_args_is_help=T
 
 T = TypeVar("T")
 
-_SPAN = re.compile(r"(\d+)([dh])")
+_SPAN = re.compile(r"([0-9]{1,6})([dh])")
 
 
 @connection_app.command("add")
@@ -190,9 +190,10 @@ def read_expiry(text: str, now: datetime) -> datetime:
     """`90d`, `12h` or an ISO date or time, in UTC where it names no zone; must be in the future."""
     if span := _SPAN.fullmatch(text):
         amount = int(span[1])
-        if amount > 100_000:
-            raise SettingsError(f"--expires {text}: that is too far away")
-        moment = now + (timedelta(days=amount) if span[2] == "d" else timedelta(hours=amount))
+        try:
+            moment = now + (timedelta(days=amount) if span[2] == "d" else timedelta(hours=amount))
+        except OverflowError as exc:
+            raise SettingsError(f"--expires {text}: that is too far away") from exc
     else:
         try:
             moment = datetime.fromisoformat(text)

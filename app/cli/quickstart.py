@@ -76,9 +76,14 @@ async def prepare_quickstart(
         token = None if kept is None else kept.token
         found = None if token is None else await store.tokens.authenticate(token)
         if token is None or found is None or found.connection.tenant_id != credentials.tenant_id:
-            connection = await store.connections.by_name("demo")
-            if connection is None:
-                connection = await store.connections.add(name="demo", tenant_id=credentials.tenant_id)
+            mine = [c for c in await store.connections.list() if c.tenant_id == credentials.tenant_id]
+            # Where the embedded platform was thrown away, `demo` may belong to a tenant that is no more.
+            free = (
+                "demo" if await store.connections.by_name("demo") is None else f"demo {credentials.tenant_id}"
+            )
+            connection = (
+                mine[0] if mine else await store.connections.add(name=free, tenant_id=credentials.tenant_id)
+            )
             _, token = await store.tokens.create(connection.id, "quickstart", None)
     finally:
         await store.close()

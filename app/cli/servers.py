@@ -138,8 +138,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _run(main: Any) -> None:
     """Run until a signal; Ctrl-C and SIGTERM end it cleanly, with exit code 0."""
-    # uvicorn raises the signal again once it has shut down; by then everything is done.
-    signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main)
 
@@ -163,12 +161,19 @@ async def _run_server(app: Any, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=30,
     )
+    # uvicorn raises the signal again once it has shut down; by then nothing must be interrupted any more.
+    signal.signal(signal.SIGINT, _ignore)
+    signal.signal(signal.SIGTERM, _ignore)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
+def _ignore(_signal: int, _frame: object) -> None:
+    """Do nothing, and with it keep a signal's default from happening."""
+
+
 def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:
-    out = Console(highlight=False, soft_wrap=True)
-    out.print("[bold]SCIM Bridge[/bold] over its embedded platform, for trying out")
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out.print("SCIM Bridge over its embedded platform, for trying out", style="bold")
     out.print(f"  SCIM base URL  {quickstart.base_url}")
     out.print(f"  Bearer token   {quickstart.token}")
     out.print(f"  Platform API   {quickstart.platform_url}/openapi.json")
@@ -181,15 +186,15 @@ def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:
 
 
 def _show_bridge(settings: Settings, base_url: str) -> None:
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"[bold]SCIM Bridge[/bold] for {settings.platform_url}")
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out.print(f"SCIM Bridge for {settings.platform_url}", style="bold")
     out.print(f"  SCIM base URL  {base_url}")
     out.print("Connections and tokens: scim-bridge connection list, scim-bridge token list")
 
 
 def _show_platform(credentials: PlatformCredentials) -> None:
-    out = Console(highlight=False, soft_wrap=True)
-    out.print("[bold]Embedded platform[/bold], for trying out")
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out.print("Embedded platform, for trying out", style="bold")
     out.print("Point a bridge at it:")
     out.print(f"  export SCIM_BRIDGE_PLATFORM_URL={credentials.platform_url}")
     out.print(f"  export SCIM_BRIDGE_PLATFORM_CLIENT_ID={credentials.client_id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from app.mapping.kept import KEY, Kept, kept_of
+from app.mapping.kept import Kept, kept_of, with_record
 from app.scim.schema import AttributeRef, Resource
 from app.wire.users import PlatformUser
 
@@ -14,17 +14,25 @@ class Draft:
     """Edited by the rules in turn; the resources and the present user stay as they are."""
 
     def __init__(
-        self, *, after: Resource, before: Resource, current: PlatformUser | None, domain: str
+        self,
+        *,
+        after: Resource,
+        before: Resource,
+        current: PlatformUser | None,
+        domain: str,
+        sent: frozenset[str] = frozenset(),
     ) -> None:
         self.after = after
         self.before = before
         self.current = current
         self.domain = domain
+        self.sent = sent
+        """Top-level attributes that the client sent, though they may be as before."""
         self.fields: dict[str, Any] = {}
         """Platform fields to write; None clears."""
         self.custom: dict[str, Any] = copy.deepcopy((current.custom_attributes if current else None) or {})
         self.kept: Kept = kept_of(self.custom)
-        self.custom.pop(KEY, None)
+        self._record = kept_of(self.custom).to_json()
 
     @property
     def creating(self) -> bool:
@@ -41,9 +49,11 @@ class Draft:
         return self.fields[name] if name in self.fields else getattr(self.current, name, None)
 
     def custom_attributes(self) -> dict[str, Any]:
-        """The whole object to be on the platform after this write."""
-        record = self.kept.to_json()
-        return {**self.custom, KEY: record} if record else self.custom
+        """The whole object to be on the platform after this write.
+
+        A record that says the same stays as it is found, damaged or not: that alone is no reason to write.
+        """
+        return self.custom if self.kept.to_json() == self._record else with_record(self.custom, self.kept)
 
 
 def value_at(resource: Resource, ref: AttributeRef) -> Any:

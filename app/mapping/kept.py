@@ -40,6 +40,13 @@ class Kept(msgspec.Struct, kw_only=True):
         return {k: v for k, v in msgspec.structs.asdict(self).items() if v}
 
 
+def with_record(custom: dict[str, Any], kept: Kept) -> dict[str, Any]:
+    """custom_attributes with this record in the place of the one they have; no key where it is empty."""
+    record = kept.to_json()
+    rest = {k: v for k, v in custom.items() if k != KEY}
+    return {**rest, KEY: record} if record else rest
+
+
 EMPTY = Kept()
 """For users without a record; not to be edited."""
 

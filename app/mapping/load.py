@@ -14,6 +14,7 @@ import msgspec
 from app.mapping.errors import MappingError
 from app.mapping.model import MappingFile, UserRule
 from app.mapping.rules import CustomRule, ElementRule, FieldRule, Rule, TemplateRule
+from app.mapping.transforms import Constant, Split
 from app.mapping.users import UserMapping
 from app.scim.schema import (
     PLATFORM_USER,
@@ -95,8 +96,9 @@ class _Compiler:
             seen.add(compiled.ref.text)
             place = rule.field or rule.custom
             if place is not None and rule.direction != "read":
-                if place in places:
-                    raise self._error(key, f"{place} is already written by {places[place]}")
+                for other, attribute in places.items():
+                    if f"{place}.".startswith(f"{other}.") or f"{other}.".startswith(f"{place}."):
+                        raise self._error(key, f"{place} is already written by {attribute}")
                 places[place] = rule.scim
             rules.append(compiled)
         for needed in ("userName", "emails"):
@@ -156,6 +158,11 @@ class _Compiler:
         self._check_field(rule.field or "", rule.direction, key)
         if rule.fallback is not None:
             self._check_field(rule.fallback, "read", key)
+        for transform in rule.transform if rule.direction != "read" else ():
+            if isinstance(transform, Constant) and not isinstance(transform.value, str):
+                raise self._error(key, "a field holds text: the constant must be text")
+        if rule.transform and isinstance(rule.transform[-1], Split):
+            raise self._error(key, "a field holds text, not the list that split makes")
         if ref.leaf.multi_valued and not rule.transform:
             source = self._resolve(rule.derive_from, key) if rule.derive_from else None
             return ElementRule(rule, ref, source)

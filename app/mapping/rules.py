@@ -61,7 +61,7 @@ class FieldRule:
         if not self._reads:
             return
         value = getattr(user, self.field)
-        if value is None and self._fallback is not None:
+        if value in (None, "") and self._fallback is not None:
             value = getattr(user, self._fallback)
         if value is None or value == "" or (self._records and kept.unassigned.get(self.field) == value):
             return
@@ -94,7 +94,7 @@ class FieldRule:
     def _hold_fallback(self, draft: Draft) -> None:
         """Where the value is read from a fallback that this write changes, give it a field of its own."""
         fallback = self._fallback
-        if self._writes and fallback in draft.fields and draft.field(self.field) is None:
+        if self._writes and fallback in draft.fields and draft.field(self.field) in (None, ""):
             value = value_at(draft.after, self.ref)
             if value is not None and not draft.creating:
                 draft.fields[self.field] = apply(self._transform, value, self.ref)
@@ -122,9 +122,10 @@ class ElementRule:
         value = getattr(user, self.field)
         if value is None or value == "":
             return
-        held = kept.held_value(self.ref.text, value)
-        if isinstance(held, list) and held and all(isinstance(e, dict) for e in held):
-            set_at(into, self.ref, copy.deepcopy(held))
+        held = kept.held_value(self.ref.text, value) if kept.held else None
+        elements = None if held is None else readable(held, self.ref)
+        if elements and self._says(elements, value):
+            set_at(into, self.ref, elements)
         else:
             set_at(into, self.ref, [{"value": undo(self._transform, value), **self._element}])
 
@@ -133,7 +134,10 @@ class ElementRule:
         name = self.ref.text
         if not draft.changed(self.ref) and not draft.creating:
             if self._follows(draft):
-                self._derive(draft)
+                if self.ref.attribute.name in draft.sent:
+                    draft.kept.derived.pop(name)
+                else:
+                    self._derive(draft)
             return
         elements = value_at(draft.after, self.ref) or []
         if not elements:
@@ -149,6 +153,15 @@ class ElementRule:
     def platform_value(self, value: Any) -> Any:
         """A single value as it stands in the field, for searching."""
         return apply(self._transform, value, self.ref)
+
+    def _says(self, elements: list[dict[str, Any]], value: Any) -> bool:
+        """Whether elements of the record are whole and stand for the field's value: others write there."""
+        if not all(isinstance(e.get("value"), str) for e in elements):
+            return False
+        try:
+            return bool(apply(self._transform, self._choose(elements)["value"], self.ref) == value)
+        except InvalidValue:
+            return False
 
     def _choose(self, elements: list[dict[str, Any]]) -> dict[str, Any]:
         usable = [e for e in elements if isinstance(e.get("value"), str)]
@@ -215,7 +228,14 @@ class TemplateRule:
         name = self.ref.text
         new = value_at(draft.after, self.ref)
         values = [draft.field(f) for f in self._fields]
-        was_template = draft.kept.held.pop(name, None) is None
+        if not draft.creating and not draft.changed(self.ref) and not draft.fields.keys() & set(self._fields):
+            return
+        current = draft.current
+        was_template = (
+            current is None
+            or draft.kept.held_value(name, [getattr(current, f) for f in self._fields]) is None
+        )
+        draft.kept.held.pop(name, None)
         unchanged = not draft.creating and not draft.changed(self.ref)
         if new is None or new == self._text(values) or (unchanged and was_template):
             return

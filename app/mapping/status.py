@@ -54,7 +54,7 @@ def plan_status(
     elif wants_active is False:
         target = rules.disable_to
     elif wants_active is True:
-        target = prior or rules.enable_to
+        target = prior if prior and reads_active(prior, rules) else rules.enable_to
     elif active is True and present in lift | set(rules.lift):
         target = rules.enable_to
     else:

@@ -96,7 +96,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     def to_scim(self, value: Any) -> Any:
         """The value without the template's text; as it is where it does not have it."""
         before, _, after = self.text.partition("{value}")
-        if isinstance(value, str) and value.startswith(before) and value.endswith(after):
+        fits = isinstance(value, str) and len(value) >= len(before) + len(after)
+        if fits and value.startswith(before) and value.endswith(after):
             return value[len(before) : len(value) - len(after)]
         return value
 
@@ -136,7 +137,12 @@ class Date(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dat
         if not isinstance(value, str):
             raise ValueError("not a dateTime")
         moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).strftime(self.form)
+        try:
+            return (
+                (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).strftime(self.form)
+            )
+        except OverflowError as exc:
+            raise ValueError("out of the calendar's reach") from exc
 
     def to_scim(self, value: Any) -> Any:
         """A dateTime; nothing where the text is not of the form."""

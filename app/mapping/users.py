@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from app.mapping.draft import Draft
-from app.mapping.kept import EMPTY, KEY, kept_of
+from app.mapping.kept import EMPTY, KEY, kept_of, with_record
 from app.mapping.model import MappingFile
 from app.mapping.rules import (
     CustomRule,
@@ -29,17 +29,25 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
     """Fields with a value that the user does not have yet; None clears."""
     custom_attributes: CustomAttributes | None
-    """The whole object, or None when it stays as it is."""
+    """The whole object to be, or None when it stays as it is."""
 
     def __bool__(self) -> bool:
         return bool(self.fields) or self.custom_attributes is not None
 
-    def as_update(self) -> UserUpdate:
-        """The body of a PATCH: only what changes."""
+    def as_update(self, current: PlatformUser, *, merges: bool) -> UserUpdate:
+        """The body of a PATCH: only what changes; where PATCH `merges`, also of custom_attributes."""
         values = dict(self.fields)
         if self.custom_attributes is not None:
-            values["custom_attributes"] = self.custom_attributes
+            present = (current.custom_attributes or {}) if merges else {}
+            values["custom_attributes"] = changed_keys(present, self.custom_attributes)
         return UserUpdate(**values)
+
+    def reversed(self, current: PlatformUser) -> UserChange:
+        """The change that takes this one back."""
+        custom = None if self.custom_attributes is None else current.custom_attributes or {}
+        return UserChange(
+            fields={name: getattr(current, name) for name in self.fields}, custom_attributes=custom
+        )
 
     def as_create(self, *, password: str | None, send_welcome_email: bool) -> UserCreate:
         """The body of a creation."""
@@ -79,6 +87,10 @@ class UserMapping:
         """The SCIM attribute that is written to a platform field."""
         return next((r.ref.text for r in self._rules if getattr(r, "field", None) == field), None)
 
+    def attribute_of_custom(self, path: tuple[str, ...]) -> str | None:
+        """The SCIM attribute that is written under a path in custom_attributes."""
+        return next((r.ref.text for r in self._rules if isinstance(r, CustomRule) and r.path == path), None)
+
     def to_scim(self, user: PlatformUser, *, domain: str, base_url: str) -> Resource:
         """The user as a resource, without `meta.version`.
 
@@ -115,14 +127,21 @@ class UserMapping:
         return resource
 
     def to_platform(
-        self, after: Resource, *, before: Resource | None, current: PlatformUser | None, domain: str
+        self,
+        after: Resource,
+        *,
+        before: Resource | None,
+        current: PlatformUser | None,
+        domain: str,
+        sent: frozenset[str] = frozenset(),
     ) -> UserChange:
         """What has to change on the platform so that the user reads as `after`.
 
-        `before` is `to_scim(current)`; both are None for a creation. Raises `InvalidValue` where a value
-        cannot be written. `active`, `status` and `password` are not part of it.
+        `before` is `to_scim(current)`; both are None for a creation. `sent` names top-level attributes that
+        the client sent even where they are as before. Raises `InvalidValue` where a value cannot be written.
+        `active`, `status` and `password` are not part of it.
         """
-        draft = Draft(after=after, before=before or {}, current=current, domain=domain)
+        draft = Draft(after=after, before=before or {}, current=current, domain=domain, sent=sent)
         for rule in self._write_order:
             rule.write(draft)
         self._keep_unmapped(draft)
@@ -131,14 +150,12 @@ class UserMapping:
     def with_prior_status(self, change: UserChange, current: PlatformUser, prior: str | None) -> UserChange:
         """The change with the recorded status set, or cleared by None."""
         custom = change.custom_attributes
-        base = custom if custom is not None else copy.deepcopy(current.custom_attributes or {})
-        kept = kept_of(base)
+        whole = custom if custom is not None else current.custom_attributes or {}
+        kept = kept_of(whole)
         if kept.prior_status == prior:
             return change
         kept.prior_status = prior
-        record = kept.to_json()
-        rest = {k: v for k, v in base.items() if k != KEY}
-        return msgspec.structs.replace(change, custom_attributes={**rest, KEY: record} if record else rest)
+        return msgspec.structs.replace(change, custom_attributes=with_record(whole, kept))
 
     def _change(self, draft: Draft) -> UserChange:
         current = draft.current
@@ -147,11 +164,7 @@ class UserMapping:
             return UserChange(fields=draft.fields, custom_attributes=custom or None)
         fields = {k: v for k, v in draft.fields.items() if v != getattr(current, k)}
         same = custom == (current.custom_attributes or {})
-        if same or not self.platform.merges_custom_attributes:
-            return UserChange(fields=fields, custom_attributes=None if same else custom)
-        present = current.custom_attributes or {}
-        changed = {k: custom.get(k) for k in {*custom, *present} if custom.get(k) != present.get(k)}
-        return UserChange(fields=fields, custom_attributes=changed)
+        return UserChange(fields=fields, custom_attributes=None if same else custom)
 
     def _unmapped(self, resource: Resource) -> dict[str, Any]:
         """The part of a resource that no rule covers, extensions under their URN."""
@@ -209,6 +222,11 @@ class UserMapping:
 
 
 _NOT_KEPT = frozenset({"schemas", "id", "meta", "groups", "active", "password"})
+
+
+def changed_keys(present: CustomAttributes, wanted: CustomAttributes) -> CustomAttributes:
+    """The keys that have to be sent for an object to become another, None for those that go."""
+    return {k: wanted.get(k) for k in {*wanted, *present} if wanted.get(k) != present.get(k)}
 
 
 def _write_rank(rule: Rule) -> int:

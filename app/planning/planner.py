@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from app.mapping.rules import ElementRule, FieldRule
 from app.mapping.users import UserMapping
 from app.planning.plan import ById, Listing, Match, MatchKind, Nothing, Order, Plan, Source, Union
+from app.scim.errors import InvalidValue
 from app.scim.expression import And, AttrName, Compare, Filter, Or, ValuePath
 from app.scim.schema import AttributeRef
 
@@ -119,7 +120,11 @@ def _search_text(kind: MatchKind, value: str, mapping: UserMapping) -> str | Non
     rule = mapping.rule_for("userName" if kind == "userName" else "emails")
     if not isinstance(rule, FieldRule | ElementRule) or not set(rule.fields) <= set(mapping.platform.search):
         return None
-    text = rule.platform_value(value)
+    try:
+        text = rule.platform_value(value)
+    except InvalidValue:
+        # It cannot be written to the platform; whether it can be read from there, the link table knows.
+        return None
     return text if isinstance(text, str) else None
 
 

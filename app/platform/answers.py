@@ -18,6 +18,7 @@ from app.platform.errors import (
 )
 
 _MAX_DETAIL = 300
+_MAX_RETRY_S = 7 * 24 * 3600.0
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ def error_of(
 def _error_body(body: bytes) -> _ErrorBody | None:
     try:
         return msgspec.json.decode(body, type=_ErrorBody)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -76,8 +77,9 @@ def _text(error: _ErrorBody | None) -> str:
 
 
 def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """`Retry-After` in seconds; its date form is rare among APIs and read as absent."""
+    """`Retry-After` in seconds; its date form is rare among APIs and read as absent, like any nonsense."""
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
+        seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return None
+    return min(seconds, _MAX_RETRY_S) if seconds >= 0 else None

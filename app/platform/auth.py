@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -13,6 +14,8 @@ import httpx
 import msgspec
 
 from app.platform.errors import Unauthenticated, Unavailable, Unreadable
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 RENEW_AHEAD_S = 60.0
 """A token is renewed this long before it expires (or at half its life, if that is shorter)."""
@@ -73,25 +76,29 @@ class ClientCredentials:
         self._clock = clock
         self._token: str | None = None
         self._renew_at = 0.0
-        self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[str] | None = None
 
     async def token(self) -> str:
-        """The present token, or a new one when it is about to expire."""
+        """The present token, or a new one when it is about to expire; a failure is shared by all who wait."""
         if self._token is not None and self._clock() < self._renew_at:
             return self._token
-        async with self._lock:
-            if self._token is None or self._clock() >= self._renew_at:
-                await self._renew()
-            if self._token is None:
-                raise Unauthenticated("POST token", "no token was issued")
-            return self._token
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._renewed)
+        # Shielded: that one waiter goes away must not fail the others.
+        return await asyncio.shield(self._renewal)
 
     def reject(self, token: str) -> None:
         """Forget the token, unless a newer one has replaced it."""
         if token == self._token:
             self._token = None
 
-    async def _renew(self) -> None:
+    def _renewed(self, task: asyncio.Task[str]) -> None:
+        self._renewal = None
+        if not task.cancelled():
+            task.exception()  # Seen here, in case every waiter has gone.
+
+    async def _renew(self) -> str:
         call = "POST token endpoint"
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         request = httpx.Request(
@@ -119,8 +126,11 @@ class ClientCredentials:
             )
         try:
             answer = msgspec.json.decode(body, type=_TokenAnswer)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise Unreadable(call, "the token answer is not RFC 6749 JSON") from exc
+        if _TOKEN.fullmatch(answer.access_token) is None:
+            raise Unreadable(call, "the access token is not one that a header can carry")
         life_s = answer.expires_in
         self._token = answer.access_token
         self._renew_at = self._clock() + life_s - min(RENEW_AHEAD_S, life_s / 2)
+        return self._token

@@ -91,7 +91,7 @@ class PlatformClient:
         body = await self._send("PUT", path, body=status, expect=200, resource_id=user_id, idempotent=True)
         try:
             user = _ENVELOPE.decode(body).data
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return user if user.id == user_id else None
 
@@ -126,11 +126,11 @@ class PlatformClient:
         except (Throttled, Unavailable) as first:
             if not self._retry.applies(first, idempotent=idempotent):
                 raise
-            return await self._retry.again(
-                first,
-                lambda: self._once(method, path, content, expect, resource_id),
-                idempotent=idempotent,
-            )
+
+            async def repeat() -> bytes:
+                return await self._once(method, path, content, expect, resource_id)
+
+            return await self._retry.again(first, repeat, idempotent=idempotent)
 
     async def _once(
         self, method: str, path: str, content: bytes | None, expect: int, resource_id: str | None
@@ -162,9 +162,11 @@ class PlatformClient:
         request = httpx.Request(
             method, self._base + path, headers=headers, content=content, extensions=self._extensions
         )
-        wrote = method != "GET"
+        wrote = False
         try:
             async with asyncio.timeout(self._timeout_s), self._slots:
+                # A call that never got its turn was not made.
+                wrote = method != "GET"
                 response = await self._transport.handle_async_request(request)
                 try:
                     return response.status_code, response.headers, await response.aread()
@@ -188,6 +190,6 @@ def _name(method: str, path: str) -> str:
 def _decode(decoder: msgspec.json.Decoder[T], body: bytes, call: str, *, wrote: bool = False) -> T:
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         detail = f"the answer is not of the platform's form: {exc}"
         raise Unreadable(call, detail, outcome_unknown=wrote) from exc

@@ -25,6 +25,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def applies(self, error: BaseException, *, idempotent: bool) -> bool:
         """Whether the call may be repeated: refused before it was done, or harmless to do twice."""
+        if self.attempts < 2:
+            return False
         if isinstance(error, Throttled):
             return (error.retry_after_s or 0.0) <= self.max_wait_s
         if isinstance(error, Unavailable):
@@ -38,7 +40,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Wait, then repeat `call` for as long as the policy allows; raises the last error."""
         await self.sleep(self._wait_s(first, 1))
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(max(1, self.attempts - 1)),
+            stop=stop_after_attempt(self.attempts - 1),
             wait=self._wait,
             retry=retry_if_exception(lambda exc: self.applies(exc, idempotent=idempotent)),
             sleep=self.sleep,

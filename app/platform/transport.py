@@ -12,7 +12,10 @@ Transport = httpx.AsyncBaseTransport
 
 
 def network_transport(max_connections: int) -> Transport:
-    """HTTP over aiohttp: more than twice as fast as httpx's own transport, behind the same interface."""
+    """HTTP over aiohttp: more than twice as fast as httpx's own transport, behind the same interface.
+
+    `httpx.ConnectError` says that nothing was sent; every other failure is another `httpx.TransportError`.
+    """
     # Imported here: it takes a fifth of the start, and the in-process platform does not need it.
     import aiohttp
     from httpx_aiohttp import AiohttpTransport
@@ -22,7 +25,29 @@ def network_transport(max_connections: int) -> Transport:
         # No cookies: one would be shared by all tenants.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(client=session)
+    class Network(AiohttpTransport):
+        """Tells apart what was not sent: AiohttpTransport calls lost connections connect time-outs."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            try:
+                response = await super().handle_async_request(request)
+                try:
+                    # Here, so that a broken body fails within this table too.
+                    await response.aread()
+                finally:
+                    await response.aclose()
+            except httpx.TransportError as exc:
+                raise _told_apart(exc, exc.__cause__) from exc
+            except aiohttp.ClientError as exc:
+                raise httpx.RemoteProtocolError(type(exc).__name__) from exc
+            return response
+
+    def _told_apart(exc: httpx.TransportError, cause: BaseException | None) -> httpx.TransportError:
+        if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return httpx.ConnectError(str(exc))
+        return httpx.ReadError(str(exc)) if isinstance(exc, httpx.ConnectTimeout) else exc
+
+    return Network(client=session)
 
 
 def in_process_transport(app: Callable[..., Any]) -> Transport:

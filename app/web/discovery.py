@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get
+from litestar.params import FromPath
 
 from app.bridge.context import Context
 from app.config import Settings
@@ -41,7 +42,7 @@ async def resource_types(request: ScimRequest) -> Response[bytes]:
 
 
 @get("/ResourceTypes/{name:str}")
-async def resource_type(request: ScimRequest, name: str) -> Response[bytes]:
+async def resource_type(request: ScimRequest, name: FromPath[str]) -> Response[bytes]:
     """One resource type by its name."""
     for model in _models(request):
         if model.name == name:
@@ -57,7 +58,7 @@ async def schemas(request: ScimRequest) -> Response[bytes]:
 
 
 @get("/Schemas/{urn:str}")
-async def schema(request: ScimRequest, urn: str) -> Response[bytes]:
+async def schema(request: ScimRequest, urn: FromPath[str]) -> Response[bytes]:
     """One schema by its URN."""
     context = context_of(request)
     for found in _published(context):

@@ -33,7 +33,7 @@ async def read_json(request: Request[Any, Any, Any]) -> object:
         )
     try:
         return msgspec.json.decode(await request.body())
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidSyntax(f"the body is not JSON: {exc}") from exc
     except RecursionError as exc:
         raise InvalidSyntax("the body is nested too deeply") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar.params import FromPath
 
 from app.bridge.users import versioned
 from app.scim.attributes import apply
@@ -38,7 +39,7 @@ async def create_user(request: ScimRequest) -> Response[bytes]:
 
 
 @get("/{user_id:str}")
-async def get_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+async def get_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Read a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context)
@@ -47,7 +48,7 @@ async def get_user(request: ScimRequest, user_id: str) -> Response[bytes]:
 
 
 @put("/{user_id:str}")
-async def replace_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Replace a user; answers 200 with the resource."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context)
@@ -58,7 +59,7 @@ async def replace_user(request: ScimRequest, user_id: str) -> Response[bytes]:
 
 
 @patch("/{user_id:str}")
-async def patch_user(request: ScimRequest, user_id: str) -> Response[bytes]:
+async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Change a user; answers 200 with the resource."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context)
@@ -69,7 +70,7 @@ async def patch_user(request: ScimRequest, user_id: str) -> Response[bytes]:
 
 
 @delete("/{user_id:str}", status_code=204)
-async def delete_user(request: ScimRequest, user_id: str) -> Response[None]:
+async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> Response[None]:
     """Delete a user: 204, and 404 from then on."""
     await _services(request).users.delete(
         context_of(request), user_id, if_match=request.headers.get("if-match")
