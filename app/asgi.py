@@ -8,16 +8,24 @@ from typing import Any
 
 from litestar import Litestar
 
+from app.bridge.group_backend import GroupBackend
+from app.bridge.group_search import GroupSearch
+from app.bridge.groups import Groups
 from app.bridge.linking import Linking
+from app.bridge.local_groups import StoredGroups
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
+from app.bridge.platform_groups import PlatformGroups
+from app.bridge.resources import Resources
 from app.bridge.search import Search
 from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
 from app.platform.client import PlatformClient
+from app.platform.groups import GroupClient
 from app.platform.retry import RetryPolicy
 from app.platform.transport import Transport, in_process_transport, network_transport
+from app.scim.schema import group_model
 from app.store.store import Store
 from app.web.app import create_app
 from app.web.contexts import Contexts, resolve
@@ -98,13 +106,24 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient) 
     for connection in await store.connections.list():
         # A mapping or tolerance that cannot be used is found at start, not at the first request.
         resolve(connection, "", contexts.mappings_dir)
+    # Several replicas share a PostgreSQL; a SQLite file belongs to one.
+    locks = KeyedLocks(store.leases if store.db.dialect == "postgresql" else None)
+    resources = Resources(store.local_groups)
     linking = Linking(platform, store, wait_s=settings.link_wait_s)
-    matching = Matching(platform, store, linking)
+    matching = Matching(platform, store, resources, linking)
+    model = group_model()
+    backends: dict[str, GroupBackend] = {
+        "platform": PlatformGroups(platform, GroupClient(platform, path=settings.platform_groups_path)),
+        "local": StoredGroups(platform, store.local_groups),
+    }
     services = Services(
         settings=settings,
         store=store,
         contexts=contexts,
-        users=Users(platform, store, matching, linking, KeyedLocks()),
-        search=Search(platform, matching, scan_limit=settings.scan_limit),
+        users=Users(platform, store, resources, matching, linking, locks),
+        search=Search(platform, resources, matching, scan_limit=settings.scan_limit),
+        groups=Groups(backends, store, locks, model),
+        group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
+        group_model=model,
     )
     return services, linking

@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Scopes that are asked for at the platform's token endpoint."""
     platform_token_path: str = "/api/v1/platform/oauth/token"  # noqa: S105 - a path, not a secret
     """Path of the platform's token endpoint, below platform_url."""
+    platform_groups_path: str = "/api/v1/tenants/{tenant_id}/groups"
+    """Path of a tenant's groups at the platform, for connections that keep groups there."""
     platform_timeout_s: PositiveFloat = 30.0
     """Seconds that one platform call may take in all."""
     platform_concurrency: Positive = 64
@@ -58,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`include` parameter of user reads, for a platform that fills `groups` only when asked (`groups`)."""
     scan_limit: Positive = 2000
     """Users that one query may read one by one when nothing narrows it; beyond: `tooMany`."""
+    group_list_limit: Positive = 20000
+    """Groups that one query may look through when nothing narrows it; beyond: `tooMany`."""
     link_wait_s: PositiveFloat = 20.0
     """Seconds that a lookup waits for a tenant's users to be read for the first time; then 503."""
     page_size: Positive = 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from app.mapping.users import UserMapping
@@ -25,3 +27,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     lift: frozenset[str]
     """Statuses that a written `active: true` ends, beside those of the mapping."""
     terminate_sessions: bool
+    groups: Literal["platform", "local"]
+    """Which backend keeps the groups."""
+    group_patch_answers: bool
+    """Whether PATCH on a group answers with the resource instead of 204."""

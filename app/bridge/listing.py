@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 
 import msgspec
 
+from app.bridge.fan_out import FAN_OUT
 from app.mapping.model import Capabilities
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing
 from app.scim.errors import ServiceUnavailable, TooMany
 from app.wire.users import PlatformUser, UserListItem, UserPage
-
-FAN_OUT = 16
-"""GETs that one request keeps running at a time."""
 
 _SETTLE_ROUNDS = 4
 

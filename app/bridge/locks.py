@@ -1,4 +1,4 @@
-"""Locks by name within this process: two writes to one resource, or for one name, wait for each other."""
+"""Locks by name: two writes to one resource, or for one name, wait for each other, also across replicas."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from app.store.leases import Leases
+
+_LEASE_S = 300.0
+"""A replica that died holds its keys this long; longer than any write with its calls takes."""
+_WAIT_S = 30.0
+"""How long another replica is waited for before the client is told to try again."""
+
 
 class KeyedLocks:
     """A lock for every key, kept only while somebody holds or awaits it."""
 
-    def __init__(self) -> None:
+    def __init__(self, leases: Leases | None = None) -> None:
+        """`leases` where several replicas share the database; one process needs none."""
+        self._leases = leases
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
@@ -27,7 +36,11 @@ class KeyedLocks:
         self._locks[key] = (lock, users + 1)
         try:
             async with lock:
-                yield
+                if self._leases is None:
+                    yield
+                else:
+                    async with self._leases.hold(key, _LEASE_S, _WAIT_S):
+                        yield
         finally:
             lock, users = self._locks[key]
             if users == 1:

@@ -12,21 +12,25 @@ from contextlib import aclosing
 from app.bridge.context import Context
 from app.bridge.linking import Linking
 from app.bridge.listing import full_users, read_all
+from app.bridge.resources import Resources
 from app.mapping.rules import ElementRule
 from app.planning.plan import Match
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing
 from app.scim.schema import Resource
 from app.store.store import Store
-from app.wire.users import PlatformUser, UserListItem
+from app.wire.users import UserListItem
 
 
 class Matching:
     """Finds users by a matching attribute; results are read at the platform within this call."""
 
-    def __init__(self, platform: PlatformClient, store: Store, linking: Linking) -> None:
+    def __init__(
+        self, platform: PlatformClient, store: Store, resources: Resources, linking: Linking
+    ) -> None:
         self._platform = platform
         self._store = store
+        self._resources = resources
         self._linking = linking
 
     async def find(self, context: Context, match: Match) -> list[Resource]:
@@ -108,7 +112,7 @@ class Matching:
             except Missing:
                 await self._store.links.forget(context.tenant_id, ids[0])
                 return
-            resource = self._resource(context, user)
+            resource = await self._resources.one(context, user)
             if _has(resource, match):
                 yield resource
             return
@@ -117,12 +121,9 @@ class Matching:
                 if found is None:
                     await self._store.links.forget(context.tenant_id, user_id)
                     continue
-                resource = self._resource(context, found)
+                resource = await self._resources.one(context, found)
                 if _has(resource, match):
                     yield resource
-
-    def _resource(self, context: Context, user: PlatformUser) -> Resource:
-        return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
 
 
 def _has(resource: Resource, match: Match) -> bool:

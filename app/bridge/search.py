@@ -10,6 +10,7 @@ import msgspec
 from app.bridge.context import Context
 from app.bridge.listing import full_users, read_all, read_window
 from app.bridge.matching import Matching
+from app.bridge.resources import Resources
 from app.planning.plan import ById, Listing, Match, Nothing, Plan, Union
 from app.planning.planner import plan_users
 from app.platform.client import PlatformClient
@@ -44,15 +45,24 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Search:
     """Answers queries for users."""
 
-    def __init__(self, platform: PlatformClient, matching: Matching, *, scan_limit: int) -> None:
+    def __init__(
+        self, platform: PlatformClient, resources: Resources, matching: Matching, *, scan_limit: int
+    ) -> None:
         """`scan_limit` is how many users one query may read one by one."""
         self._platform = platform
+        self._resources = resources
         self._matching = matching
         self._scan_limit = scan_limit
 
     async def run(self, context: Context, query: Query) -> Found:
         """The page and the exact total; raises `PlatformError` and `ScimError` (`tooMany`)."""
-        plan = plan_users(query.filter, context.mapping, sort=query.sort, descending=query.descending)
+        plan = plan_users(
+            query.filter,
+            context.mapping,
+            sort=query.sort,
+            descending=query.descending,
+            groups_at_platform=context.groups == "platform",
+        )
         if plan.pages_at_platform:
             return await self._window(context, plan, query)
         found = await self._candidates(context, plan)
@@ -114,15 +124,10 @@ class Search:
             user = await self._platform.get_user(context.tenant_id, source.id)
         except Missing:
             return []
-        return [context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)]
+        return [await self._resources.one(context, user)]
 
     async def _read(self, context: Context, ids: Iterable[str]) -> list[Resource]:
         """The full users; one that is deleted meanwhile is left out."""
-        found: list[Resource] = []
-        async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
-            async for _, user in users:
-                if user is not None:
-                    found.append(
-                        context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
-                    )
-        return found
+        async with aclosing(full_users(self._platform, context.tenant_id, ids)) as reads:
+            users = [user async for _, user in reads if user is not None]
+        return await self._resources.many(context, users)

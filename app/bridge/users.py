@@ -12,6 +12,7 @@ from app.bridge.context import Context
 from app.bridge.linking import Linking
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
+from app.bridge.resources import Resources
 from app.bridge.uniqueness import check_free, explain_taken, name_key
 from app.bridge.writing import carry_out, plan_write, status_change
 from app.planning.planner import PLATFORM_ID
@@ -37,17 +38,25 @@ class Users:
     """The use cases of `/Users`; raises `ScimError` and `PlatformError`."""
 
     def __init__(
-        self, platform: PlatformClient, store: Store, matching: Matching, linking: Linking, locks: KeyedLocks
+        self,
+        platform: PlatformClient,
+        store: Store,
+        resources: Resources,
+        matching: Matching,
+        linking: Linking,
+        locks: KeyedLocks,
     ) -> None:
         self._platform = platform
         self._store = store
+        self._resources = resources
         self._matching = matching
         self._linking = linking
         self._locks = locks
 
     async def get(self, context: Context, user_id: str) -> Resource:
         """The user with `meta.version`; `NotFound` where there is none, whatever the id looks like."""
-        return versioned(_resource(context, await self._read(context, user_id)))
+        user = await self._read(context, user_id)
+        return versioned(await self._resources.one(context, user))
 
     async def create(self, context: Context, body: object) -> Resource:
         """Create a user from the body of a POST (RFC 7644 §3.3)."""
@@ -73,7 +82,7 @@ class Users:
                 with suppress(PlatformError):
                     await self._platform.delete_user(context.tenant_id, user.id, user.email)
                 raise
-            return await self._settled(context, _resource(context, user))
+            return await self._settled(context, await self._resources.one(context, user))
 
     async def replace(
         self, context: Context, user_id: str, body: object, *, if_match: str | None = None
@@ -106,11 +115,14 @@ class Users:
         """Delete a user (RFC 7644 §3.6); the platform wants its present address as confirmation."""
         async with self._locks.hold(_id_key(context, user_id)):
             user = await self._read(context, user_id)
-            _check_version(_resource(context, user), if_match)
+            _check_version(await self._resources.one(context, user), if_match)
             # Missing: somebody else was quicker, or the answer to the first call was lost.
             with suppress(Missing):
                 await self._delete(context, user)
             await self._store.links.forget(context.tenant_id, user_id)
+            left = {*await self._store.local_groups.forget_member(context.tenant_id, user_id)}
+            left.update(g.group_id for g in user.groups)
+            await self._store.group_records.raise_versions(context.tenant_id, left)
 
     async def _delete(self, context: Context, user: PlatformUser) -> None:
         try:
@@ -135,7 +147,7 @@ class Users:
     ) -> Resource:
         async with self._locks.hold(_id_key(context, user_id)):
             current = await self._read(context, user_id)
-            before = _resource(context, current)
+            before = await self._resources.one(context, current)
             _check_version(before, if_match)
             after = change_of(before)
             name = str(after["userName"])
@@ -158,7 +170,8 @@ class Users:
             user = await carry_out(self._platform, context, current, write)
         except Taken as exc:
             raise await explain_taken(self._matching, context, after, exc, but=current.id) from exc
-        return await self._settled(context, before if user is current else _resource(context, user))
+        found = before if user is current else await self._resources.one(context, user)
+        return await self._settled(context, found)
 
     async def _settled(self, context: Context, resource: Resource) -> Resource:
         """After a write: the links as the user now is. Also where nothing was sent: a try before may have
@@ -183,10 +196,6 @@ class Users:
 def versioned(resource: Resource) -> Resource:
     """The resource with its `meta.version`."""
     return {**resource, "meta": {**resource["meta"], "version": version_of(resource)}}
-
-
-def _resource(context: Context, user: PlatformUser) -> Resource:
-    return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
 
 
 def _without_status(resource: Resource) -> Resource:

@@ -56,6 +56,12 @@ def add_connection(
     keep_sessions: Annotated[
         bool, typer.Option("--keep-sessions", help="Disabling a user leaves its sessions open.")
     ] = False,
+    local_groups: Annotated[
+        bool, typer.Option("--local-groups", help="Keep groups in the bridge's database.")
+    ] = False,
+    group_patch_answers: Annotated[
+        bool, typer.Option("--group-patch-answers", help="PATCH on a group answers 200 with the resource.")
+    ] = False,
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
@@ -74,6 +80,8 @@ def add_connection(
         activate_pending_email=activate_pending_email,
         activate_pending_approval=approve,
         terminate_sessions=not keep_sessions,
+        groups="local" if local_groups else "platform",
+        group_patch="resource" if group_patch_answers else "no-content",
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 

@@ -23,6 +23,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """SCIM attribute → `sort_by` value, where the platform's order is exactly that of SCIM."""
     filters: dict[str, str] = {}
     """SCIM attribute → query parameter of the list, where `eq` is answered exactly."""
+    members_per_call: Annotated[int, msgspec.Meta(ge=1)] = 100
+    """Members that one call may add to a group."""
+    group_search: bool = True
+    """Whether the list of groups has a `search` that finds a part of the name, without case."""
     merges_custom_attributes: bool = False
     """True if PATCH merges `custom_attributes` by key; false if it replaces the whole object."""
     password_reset_method: str = "DIRECT"  # noqa: S105 - the platform's word for setting one, not a password

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from app.mapping.draft import Draft
+from app.mapping.groups import user_groups
 from app.mapping.kept import EMPTY, KEY, kept_of, with_record
 from app.mapping.model import MappingFile
 from app.mapping.rules import (
@@ -105,15 +106,9 @@ class UserMapping:
             rule.read(user, custom, kept, domain, resource)
         resource["active"] = reads_active(user.status, self.status)
         if user.groups:
-            resource["groups"] = [
-                {
-                    "value": g.group_id,
-                    "$ref": f"{base_url}/Groups/{g.group_id}",
-                    "display": g.name,
-                    "type": "direct" if g.membership_type == "DIRECT" else "indirect",
-                }
-                for g in user.groups
-            ]
+            resource["groups"] = user_groups(
+                ((g.group_id, g.name, g.membership_type == "DIRECT") for g in user.groups), base_url
+            )
         if kept.attributes:
             self._merge_kept(kept.attributes, resource)
         schemas.extend(e.id for e in self.model.extensions if e.id in resource)

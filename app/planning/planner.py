@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.mapping.rules import ElementRule, FieldRule
 from app.mapping.users import UserMapping
@@ -22,14 +22,21 @@ def plan_users(
     *,
     sort: AttributeRef | None = None,
     descending: bool = False,
+    groups_at_platform: bool = True,
 ) -> Plan:
-    """The plan for a bound filter (`evaluate.bind`), or for all users."""
+    """The plan for a bound filter (`evaluate.bind`), or for all users.
+
+    Where the platform does not keep the groups, its list cannot filter by them.
+    """
     order = None
     if sort is not None:
         order = Order(ref=sort, descending=descending, pushed=mapping.platform.sort.get(sort.text))
     if filter is None:
         return Plan(source=Listing(), residual=None, order=order)
-    source, exact = _source(filter, mapping)
+    filters = dict(mapping.platform.filters)
+    if not groups_at_platform:
+        filters.pop("groups.value", None)
+    source, exact = _source(filter, mapping, filters)
     return Plan(source=source, residual=None if exact else filter, order=order)
 
 
@@ -38,10 +45,10 @@ def match_for(kind: MatchKind, value: str, mapping: UserMapping) -> Match:
     return Match(kind=kind, value=value, search=_search_text(kind, value, mapping))
 
 
-def _source(term: Filter, mapping: UserMapping) -> tuple[Source, bool]:
+def _source(term: Filter, mapping: UserMapping, filters: Mapping[str, str]) -> tuple[Source, bool]:
     """The cheapest source for a term, and whether it yields exactly what matches."""
     if isinstance(term, And):
-        found = [_source(t, mapping) for t in term.terms]
+        found = [_source(t, mapping, filters) for t in term.terms]
         listings = [s for s, _ in found if isinstance(s, Listing) and s.query]
         best = min((s for s, _ in found), key=_cost)
         if not isinstance(best, Listing):
@@ -52,7 +59,7 @@ def _source(term: Filter, mapping: UserMapping) -> tuple[Source, bool]:
         kept_all = len(merged.query) == len({q for listing in listings for q in listing.query})
         return merged, kept_all and all(exact for _, exact in found)
     if isinstance(term, Or):
-        sources = [_source(t, mapping)[0] for t in term.terms]
+        sources = [_source(t, mapping, filters)[0] for t in term.terms]
         direct = [s for s in sources if not isinstance(s, Nothing)]
         if not direct:
             return Nothing(), True
@@ -63,11 +70,11 @@ def _source(term: Filter, mapping: UserMapping) -> tuple[Source, bool]:
         match = _value_path(term, mapping)
         return (match, False) if match is not None else (Listing(), False)
     if isinstance(term, Compare) and term.op == "eq":
-        return _equality(term, mapping)
+        return _equality(term, mapping, filters)
     return Listing(), False
 
 
-def _equality(term: Compare, mapping: UserMapping) -> tuple[Source, bool]:
+def _equality(term: Compare, mapping: UserMapping, filters: Mapping[str, str]) -> tuple[Source, bool]:
     name, value = _text(term.path), term.value
     if isinstance(value, str) and name == "id":
         return (ById(id=value), True) if PLATFORM_ID.fullmatch(value) else (Nothing(), True)
@@ -76,10 +83,10 @@ def _equality(term: Compare, mapping: UserMapping) -> tuple[Source, bool]:
         if match is not None:
             return match, False
     if name == "active" and value is False and len(mapping.status.inactive) == 1:
-        parameter = next((q for n, q in mapping.platform.filters.items() if n.endswith(":status")), None)
+        parameter = next((q for n, q in filters.items() if n.endswith(":status")), None)
         if parameter is not None:
             return Listing(query=((parameter, mapping.status.inactive[0]),)), True
-    parameter = mapping.platform.filters.get(name)
+    parameter = filters.get(name)
     if parameter is None or value is None:
         return Listing(), False
     ref = mapping.model.resolve(term.path.name, term.path.sub, urn=term.path.urn)

@@ -65,30 +65,30 @@ class PlatformClient:
     async def get_user(self, tenant_id: str, user_id: str) -> PlatformUser:
         """`GET …/users/{user_id}`; `Missing` where there is none."""
         path = f"{_users(tenant_id)}/{quote(user_id, safe='')}{self._include}"
-        body = await self._send("GET", path, expect=200, resource_id=user_id, idempotent=True)
-        return _decode(_ENVELOPE, body, "GET user").data
+        body = await self.send("GET", path, expect=200, resource_id=user_id, idempotent=True)
+        return decode(_ENVELOPE, body, "GET user").data
 
     async def list_users(self, tenant_id: str, query: Mapping[str, str | int]) -> UserPage:
         """`GET …/users`; the query holds `page` and `per_page` (both from 1), filters and order."""
         path = f"{_users(tenant_id)}?{urlencode(query)}"
-        body = await self._send("GET", path, expect=200, idempotent=True)
-        return _decode(_PAGE, body, "GET users")
+        body = await self.send("GET", path, expect=200, idempotent=True)
+        return decode(_PAGE, body, "GET users")
 
     async def create_user(self, tenant_id: str, user: UserCreate) -> PlatformUser:
         """`POST …/users`; `Taken` where e-mail or username is in use. Never repeated by itself."""
-        body = await self._send("POST", _users(tenant_id), body=user, expect=201)
-        return _decode(_ENVELOPE, body, "POST users", wrote=True).data
+        body = await self.send("POST", _users(tenant_id), body=user, expect=201)
+        return decode(_ENVELOPE, body, "POST users", wrote=True).data
 
     async def update_user(self, tenant_id: str, user_id: str, change: UserUpdate) -> PlatformUser:
         """`PATCH …/users/{user_id}`: absolute values, so that repeating it is harmless."""
         path = f"{_users(tenant_id)}/{quote(user_id, safe='')}"
-        body = await self._send("PATCH", path, body=change, expect=200, resource_id=user_id, idempotent=True)
-        return _decode(_ENVELOPE, body, "PATCH user", wrote=True).data
+        body = await self.send("PATCH", path, body=change, expect=200, resource_id=user_id, idempotent=True)
+        return decode(_ENVELOPE, body, "PATCH user", wrote=True).data
 
     async def set_status(self, tenant_id: str, user_id: str, status: UserStatusUpdate) -> PlatformUser | None:
         """`PUT …/users/{user_id}/status`: the user, where the answer holds it (it need not)."""
         path = f"{_users(tenant_id)}/{quote(user_id, safe='')}/status"
-        body = await self._send("PUT", path, body=status, expect=200, resource_id=user_id, idempotent=True)
+        body = await self.send("PUT", path, body=status, expect=200, resource_id=user_id, idempotent=True)
         try:
             user = _ENVELOPE.decode(body).data
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -98,19 +98,19 @@ class PlatformClient:
     async def reset_password(self, tenant_id: str, user_id: str, reset: UserPasswordReset) -> None:
         """`POST …/users/{user_id}/password/reset`. Not repeated by itself."""
         path = f"{_users(tenant_id)}/{quote(user_id, safe='')}/password/reset"
-        await self._send("POST", path, body=reset, expect=200, resource_id=user_id)
+        await self.send("POST", path, body=reset, expect=200, resource_id=user_id)
 
     async def delete_user(self, tenant_id: str, user_id: str, confirm_email: str) -> None:
         """`DELETE …/users/{user_id}`. Not repeated by itself: a second one answers 404."""
         query = urlencode({"confirm_email": confirm_email})
         path = f"{_users(tenant_id)}/{quote(user_id, safe='')}?{query}"
-        await self._send("DELETE", path, expect=204, resource_id=user_id)
+        await self.send("DELETE", path, expect=204, resource_id=user_id)
 
     async def aclose(self) -> None:
         """Close the transport."""
         await self._transport.aclose()
 
-    async def _send(
+    async def send(
         self,
         method: str,
         path: str,
@@ -120,6 +120,11 @@ class PlatformClient:
         resource_id: str | None = None,
         idempotent: bool = False,
     ) -> bytes:
+        """Make one call and answer its body, repeated as the retry policy allows.
+
+        `path` is complete, with query. `resource_id` says that a 404 means this resource; `idempotent` that
+        doing the call twice is harmless.
+        """
         content = None if body is None else _ENCODER.encode(body)
         try:
             return await self._once(method, path, content, expect, resource_id)
@@ -187,7 +192,8 @@ def _name(method: str, path: str) -> str:
     return f"{method} {path.partition('?')[0]}"
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes, call: str, *, wrote: bool = False) -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, call: str, *, wrote: bool = False) -> T:
+    """The body as a struct, else `Unreadable`; `wrote` says that the call may have had effect."""
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from app.web import discovery, health, users
+from app.web import discovery, groups, health, users
 from app.web.auth import authenticate, refuse_hidden_slashes
 from app.web.contexts import BASE_PATH
 from app.web.exceptions import handle
@@ -17,7 +17,7 @@ def create_app(services: Services) -> Litestar:
     scim = Router(
         path=BASE_PATH,
         guards=[refuse_hidden_slashes, authenticate],
-        route_handlers=[users.router, discovery.router],
+        route_handlers=[users.router, groups.router, discovery.router],
     )
     return Litestar(
         route_handlers=[scim, health.router],

@@ -90,4 +90,6 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         send_welcome_email=policies.send_welcome_email,
         lift=frozenset(status for status, lifted in lifts.items() if lifted),
         terminate_sessions=policies.terminate_sessions,
+        groups=policies.groups,
+        group_patch_answers=policies.group_patch == "resource",
     )

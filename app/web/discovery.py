@@ -54,27 +54,26 @@ async def resource_type(request: ScimRequest, name: FromPath[str]) -> Response[b
 async def schemas(request: ScimRequest) -> Response[bytes]:
     """RFC 7643 §7, as a ListResponse."""
     context = context_of(request)
-    return _listed(request, [_schema(s, context) for s in _published(context)])
+    return _listed(request, [_schema(s, context) for s in _published(request)])
 
 
 @get("/Schemas/{urn:str}")
 async def schema(request: ScimRequest, urn: FromPath[str]) -> Response[bytes]:
     """One schema by its URN."""
     context = context_of(request)
-    for found in _published(context):
+    for found in _published(request):
         if found.id.lower() == urn.lower():
             return scim_response(request, _schema(found, context))
     raise NotFound(f"there is no schema {urn[:200]!r}")
 
 
 def _models(request: ScimRequest) -> tuple[ResourceModel, ...]:
-    return (context_of(request).mapping.model,)
+    return (context_of(request).mapping.model, request.app.state.services.group_model)
 
 
-def _published(context: Context) -> tuple[Schema, ...]:
-    model = context.mapping.model
+def _published(request: ScimRequest) -> tuple[Schema, ...]:
     discovery = (load_schema(n) for n in ("service_provider_config", "resource_type", "schema"))
-    return (model.core, *model.extensions, *discovery)
+    return (*(s for model in _models(request) for s in (model.core, *model.extensions)), *discovery)
 
 
 def _listed(request: ScimRequest, resources: list[Resource]) -> Response[bytes]:

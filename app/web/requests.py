@@ -17,7 +17,7 @@ from app.scim.errors import InvalidFilter, InvalidPath, InvalidSyntax, InvalidVa
 from app.scim.evaluate import bind
 from app.scim.filter import parse_filter
 from app.scim.path import ExtensionRef, parse_attribute_path
-from app.scim.schema import AttributeRef
+from app.scim.schema import AttributeRef, ResourceModel
 
 _JSON = frozenset({"application/scim+json", "application/json", ""})
 _MAX_PARAMETERS = 100
@@ -73,18 +73,18 @@ class Parameters:
         return sign * (int(digits) if len(digits) < 10 else _LARGEST)
 
 
-def read_projection(parameters: Parameters, context: Context) -> Projection | None:
+def read_projection(parameters: Parameters, context: Context, model: ResourceModel) -> Projection | None:
     """`attributes` and `excludedAttributes` (RFC 7644 §3.9)."""
     anywhere = context.dialect.allows(Tolerance.UNQUALIFIED_EXTENSION_ATTRIBUTES)
     return parse_projection(
         parameters.all("attributes"),
         parameters.all("excludedAttributes"),
-        context.mapping.model,
+        model,
         anywhere=anywhere,
     )
 
 
-def read_query(parameters: Parameters, context: Context, settings: Settings) -> Query:
+def read_query(parameters: Parameters, context: Context, settings: Settings, model: ResourceModel) -> Query:
     """Filter, order, window and projection of a list; every part that cannot be read is refused."""
     words = context.dialect.allows(Tolerance.BOOLEAN_WORDS)
     anywhere = context.dialect.allows(Tolerance.UNQUALIFIED_EXTENSION_ATTRIBUTES)
@@ -97,21 +97,21 @@ def read_query(parameters: Parameters, context: Context, settings: Settings) -> 
     return Query(
         filter=None
         if text is None
-        else bind(parse_filter(text), context.mapping.model, boolean_words=words, anywhere=anywhere),
-        sort=_sort(parameters.one("sortBy"), context, anywhere),
+        else bind(parse_filter(text), model, boolean_words=words, anywhere=anywhere),
+        sort=_sort(parameters.one("sortBy"), model, anywhere),
         descending=order == "descending",
         start_index=max(1, parameters.integer("startIndex", 1)),
         count=min(settings.max_page_size, max(0, parameters.integer("count", settings.page_size))),
-        projection=read_projection(parameters, context),
+        projection=read_projection(parameters, context, model),
     )
 
 
-def _sort(name: str | None, context: Context, anywhere: bool) -> AttributeRef | None:
+def _sort(name: str | None, model: ResourceModel, anywhere: bool) -> AttributeRef | None:
     if not name:
         return None
-    ref = parse_attribute_path(name, context.mapping.model, anywhere=anywhere)
+    ref = parse_attribute_path(name, model, anywhere=anywhere)
     if ref is None or isinstance(ref, ExtensionRef):
-        raise InvalidPath(f"sortBy names no attribute of User: {name[:100]!r}")
+        raise InvalidPath(f"sortBy names no attribute of {model.name}: {name[:100]!r}")
     if ref.leaf.returned == "never":
         raise InvalidPath(f"sortBy cannot be {ref.text}")
     if ref.leaf.type == "complex":

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from app.bridge.context import Context
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
-from app.scim.schema import Resource
+from app.scim.schema import Resource, ResourceModel
 
 SCIM_JSON = "application/scim+json"
 JSON = "application/json"
@@ -41,22 +40,21 @@ def scim_response(
 
 def resource_response(
     request: Request[Any, Any, Any],
-    context: Context,
+    model: ResourceModel,
     resource: Resource,
     *,
     projection: Projection | None = None,
     status: int = 200,
 ) -> Response[bytes]:
     """A resource with ETag and Location (RFC 7644 §3.1, §3.14), 304 where the client has this version."""
-    version = resource["meta"]["version"]
-    headers = {"ETag": version}
-    if request.method == "GET":
-        known = request.headers.get("if-none-match")
-        if known is not None and matches(known, version):
-            return Response(b"", status_code=304, headers=headers)
+    version = resource["meta"].get("version")
+    headers = {} if version is None else {"ETag": version}
+    known = request.headers.get("if-none-match")
+    if request.method == "GET" and version is not None and known is not None and matches(known, version):
+        return Response(b"", status_code=304, headers=headers)
     location = resource["meta"]["location"]
     headers["Location" if status == 201 else "Content-Location"] = location
-    return scim_response(request, apply(projection, resource, context.mapping.model), status, headers)
+    return scim_response(request, apply(projection, resource, model), status, headers)
 
 
 def no_content() -> Response[None]:

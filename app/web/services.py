@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.group_search import GroupSearch
+from app.bridge.groups import Groups
 from app.bridge.search import Search
 from app.bridge.users import Users
 from app.config import Settings
+from app.scim.schema import ResourceModel
 from app.store.store import Store
 from app.web.contexts import Contexts
 
@@ -19,3 +22,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     contexts: Contexts
     users: Users
     search: Search
+    groups: Groups
+    group_search: GroupSearch
+    group_model: ResourceModel

@@ -22,7 +22,7 @@ ScimRequest = Request[Any, Any, Any]
 async def list_users(request: ScimRequest) -> Response[bytes]:
     """List or search users (RFC 7644 §3.4.2)."""
     services, context = _services(request), context_of(request)
-    query = read_query(Parameters(request), context, services.settings)
+    query = read_query(Parameters(request), context, services.settings, context.mapping.model)
     found = await services.search.run(context, query)
     model = context.mapping.model
     page = [apply(query.projection, r if "meta" not in r else versioned(r), model) for r in found.resources]
@@ -33,40 +33,40 @@ async def list_users(request: ScimRequest) -> Response[bytes]:
 async def create_user(request: ScimRequest) -> Response[bytes]:
     """Create a user: 201 with the whole resource and its Location."""
     context = context_of(request)
-    projection = read_projection(Parameters(request), context)
+    projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.create(context, await read_json(request))
-    return resource_response(request, context, resource, projection=projection, status=201)
+    return resource_response(request, context.mapping.model, resource, projection=projection, status=201)
 
 
 @get("/{user_id:str}")
 async def get_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Read a user."""
     context = context_of(request)
-    projection = read_projection(Parameters(request), context)
+    projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.get(context, user_id)
-    return resource_response(request, context, resource, projection=projection)
+    return resource_response(request, context.mapping.model, resource, projection=projection)
 
 
 @put("/{user_id:str}")
 async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Replace a user; answers 200 with the resource."""
     context = context_of(request)
-    projection = read_projection(Parameters(request), context)
+    projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.replace(
         context, user_id, await read_json(request), if_match=request.headers.get("if-match")
     )
-    return resource_response(request, context, resource, projection=projection)
+    return resource_response(request, context.mapping.model, resource, projection=projection)
 
 
 @patch("/{user_id:str}")
 async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
     """Change a user; answers 200 with the resource."""
     context = context_of(request)
-    projection = read_projection(Parameters(request), context)
+    projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.patch(
         context, user_id, await read_json(request), if_match=request.headers.get("if-match")
     )
-    return resource_response(request, context, resource, projection=projection)
+    return resource_response(request, context.mapping.model, resource, projection=projection)
 
 
 @delete("/{user_id:str}", status_code=204)

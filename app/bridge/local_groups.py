@@ -1,0 +1,156 @@
+"""Groups kept in the bridge's database, for a platform without group endpoints. Groups may hold groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import structlog
+
+from app.bridge.context import Context
+from app.bridge.group_backend import Heads, Membership
+from app.bridge.listing import full_users
+from app.bridge.platform_groups import unknown_members
+from app.mapping.groups import GroupHead, Member
+from app.planning.planner import PLATFORM_ID
+from app.platform.client import PlatformClient
+from app.scim.errors import InvalidValue, TooMany, Uniqueness
+from app.scim.group_changes import Delta, MemberRef
+from app.store.errors import MembershipCycle, NameTaken
+from app.store.local_groups import LocalGroup, LocalGroups, LocalMember
+
+_log = structlog.get_logger(__name__)
+
+_PAGE = 5000
+
+
+class StoredGroups:
+    """Every change is one transaction; users are looked up at the platform before they become members."""
+
+    def __init__(self, platform: PlatformClient, groups: LocalGroups) -> None:
+        self._platform = platform
+        self._groups = groups
+
+    async def get(self, context: Context, group_id: str) -> GroupHead | None:
+        """One query."""
+        group = await self._groups.get(context.tenant_id, group_id)
+        return None if group is None else _head(group)
+
+    async def window(self, context: Context, offset: int, count: int) -> Heads:
+        """Oldest first."""
+        found, total = await self._groups.list(context.tenant_id, offset=offset, limit=count)
+        return Heads(items=tuple(map(_head, found)), total=total)
+
+    async def everything(self, context: Context, limit: int) -> tuple[GroupHead, ...]:
+        """One query, bounded."""
+        found, total = await self._groups.list(context.tenant_id, offset=0, limit=limit)
+        if total > limit:
+            raise TooMany(f"this filter or order needs all {total} groups, and at most {limit} are read")
+        return tuple(map(_head, found))
+
+    async def named(self, context: Context, name: str) -> tuple[GroupHead, ...]:
+        """At most one: names are unique."""
+        group = await self._groups.by_name(context.tenant_id, name)
+        return () if group is None else (_head(group),)
+
+    async def known(self, context: Context, members: Sequence[MemberRef]) -> tuple[Member, ...]:
+        """Groups by a query, users by a GET each."""
+        usable = [m for m in members if PLATFORM_ID.fullmatch(m.value)]
+        asked = [m.value for m in usable if m.type != "User"]
+        groups = await self._groups.existing(context.tenant_id, asked)
+        names = {g: (await self._groups.get(context.tenant_id, g)) for g in groups}
+        found = [Member(id=g, type="Group", display=head.name) for g, head in names.items() if head]
+        users = [m.value for m in usable if m.type != "Group" and m.value not in groups]
+        async with aclosing(full_users(self._platform, context.tenant_id, users)) as reads:
+            async for user_id, user in reads:
+                if user is not None:
+                    found.append(Member(id=user_id, display=user.display_name))
+        return tuple(found)
+
+    async def create(self, context: Context, name: str) -> GroupHead:
+        """One transaction."""
+        try:
+            return _head(await self._groups.create(context.tenant_id, name, ()))
+        except NameTaken as exc:
+            raise _taken(name) from exc
+
+    async def rename(self, context: Context, group_id: str, name: str) -> None:
+        """One transaction."""
+        try:
+            await self._groups.change(context.tenant_id, group_id, name=name)
+        except NameTaken as exc:
+            raise _taken(name) from exc
+
+    async def change(self, context: Context, group_id: str, delta: Delta) -> bool:
+        """One transaction, after the unknown among the new members were sorted out."""
+        wanted = delta.add if delta.only is None else delta.only
+        ids = [m.value for m in wanted]
+        # Whoever is a member already needs no proof of existence.
+        present = await self._groups.are_members(context.tenant_id, group_id, ids)
+        known = await self.known(context, [m for m in wanted if m.value not in present])
+        types = {m.value: m.type for m in wanted}
+        rows = [LocalMember(id=m.id, type=m.type, display=m.display) for m in known]
+        unknown = [i for i in ids if i not in present and i not in {m.id for m in known}]
+        if unknown and not known and not present:
+            raise unknown_members(unknown)
+        if unknown:
+            _log.warning(
+                "unknown members skipped", group_id=group_id, members=unknown[:100], count=len(unknown)
+            )
+        kept = [
+            LocalMember(id=i, type="Group" if types.get(i) == "Group" else "User")
+            for i in ids
+            if i in present
+        ]
+        try:
+            result = await self._groups.change(
+                context.tenant_id,
+                group_id,
+                add=rows if delta.only is None else (),
+                remove=delta.remove,
+                only=None if delta.only is None else [*rows, *kept],
+            )
+        except MembershipCycle as exc:
+            raise InvalidValue(
+                "members: a group cannot be a member of itself, directly or through others"
+            ) from exc
+        return result.existed
+
+    async def delete(self, context: Context, group_id: str) -> None:
+        """One transaction; the group leaves the groups that it was in."""
+        await self._groups.delete(context.tenant_id, group_id)
+
+    async def members(self, context: Context, group_id: str) -> tuple[Member, ...] | None:
+        """All pages."""
+        if await self._groups.get(context.tenant_id, group_id) is None:
+            return None
+        found: list[Member] = []
+        after: str | None = None
+        while True:
+            page = await self._groups.members(context.tenant_id, group_id, after=after, limit=_PAGE)
+            found += [Member(id=m.id, type=m.type, display=m.display) for m in page]
+            if len(page) < _PAGE:
+                return tuple(found)
+            after = page[-1].id
+
+    async def memberships(
+        self, context: Context, member_ids: Sequence[str]
+    ) -> dict[str, tuple[Membership, ...]]:
+        """One query for all of them."""
+        found = await self._groups.groups_of(context.tenant_id, member_ids)
+        return {
+            member_id: tuple(
+                Membership(group_id=g.group_id, name=g.name, direct=g.direct) for g in memberships
+            )
+            for member_id, memberships in found.items()
+        }
+
+
+def _taken(name: str) -> Uniqueness:
+    return Uniqueness(f"displayName {name!r} is already in use in this tenant")
+
+
+def _head(group: LocalGroup) -> GroupHead:
+    created = group.created_at.isoformat().replace("+00:00", "Z")
+    modified = group.updated_at.isoformat().replace("+00:00", "Z") if group.updated_at else created
+    return GroupHead(id=group.id, name=group.name, created=created, modified=modified)

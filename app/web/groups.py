@@ -1,0 +1,104 @@
+"""`/Groups` (RFC 7644 §3.3 to §3.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, delete, get, patch, post, put
+
+from app.scim.attributes import Projection, apply
+from app.scim.messages import list_response
+from app.web.auth import context_of
+from app.web.requests import Parameters, read_json, read_projection, read_query
+from app.web.responses import no_content, resource_response, scim_response
+from app.web.services import Services
+
+ScimRequest = Request[Any, Any, Any]
+
+
+@get("/")
+async def list_groups(request: ScimRequest) -> Response[bytes]:
+    """List or search groups (RFC 7644 §3.4.2)."""
+    services, context = _services(request), context_of(request)
+    model = services.group_model
+    query = read_query(Parameters(request), context, services.settings, model)
+    found = await services.group_search.run(context, query)
+    page = [apply(query.projection, resource, model) for resource in found.resources]
+    return scim_response(request, list_response(page, found.total, query.start_index))
+
+
+@post("/")
+async def create_group(request: ScimRequest) -> Response[bytes]:
+    """Create a group: 201 with the whole resource and its Location."""
+    services, context = _services(request), context_of(request)
+    projection = _projection(request)
+    resource = await services.groups.create(
+        context, await read_json(request), with_members=_wants_members(projection)
+    )
+    return resource_response(request, services.group_model, resource, projection=projection, status=201)
+
+
+@get("/{group_id:str}")
+async def get_group(request: ScimRequest, group_id: str) -> Response[bytes]:
+    """Read a group; its members only where they are asked for."""
+    services, projection = _services(request), _projection(request)
+    resource = await services.groups.get(
+        context_of(request), group_id, with_members=_wants_members(projection)
+    )
+    return resource_response(request, services.group_model, resource, projection=projection)
+
+
+@put("/{group_id:str}")
+async def replace_group(request: ScimRequest, group_id: str) -> Response[bytes]:
+    """Replace a group; answers 200 with the resource."""
+    services, projection = _services(request), _projection(request)
+    resource = await services.groups.replace(
+        context_of(request),
+        group_id,
+        await read_json(request),
+        if_match=request.headers.get("if-match"),
+        with_members=_wants_members(projection),
+    )
+    return resource_response(request, services.group_model, resource, projection=projection)
+
+
+@patch("/{group_id:str}")
+async def patch_group(request: ScimRequest, group_id: str) -> Response[Any]:
+    """Change a group: 204, or 200 with the resource where attributes are asked for or the policy says so."""
+    services, context = _services(request), context_of(request)
+    projection = _projection(request)
+    await services.groups.patch(
+        context, group_id, await read_json(request), if_match=request.headers.get("if-match")
+    )
+    if projection is None and not context.group_patch_answers:
+        return no_content()
+    resource = await services.groups.get(context, group_id, with_members=_wants_members(projection))
+    return resource_response(request, services.group_model, resource, projection=projection)
+
+
+@delete("/{group_id:str}", status_code=204)
+async def delete_group(request: ScimRequest, group_id: str) -> Response[None]:
+    """Delete a group: 204, and 404 from then on. Its members stay."""
+    await _services(request).groups.delete(
+        context_of(request), group_id, if_match=request.headers.get("if-match")
+    )
+    return no_content()
+
+
+def _services(request: ScimRequest) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _projection(request: ScimRequest) -> Projection | None:
+    return read_projection(Parameters(request), context_of(request), _services(request).group_model)
+
+
+def _wants_members(projection: Projection | None) -> bool:
+    return projection is None or projection.wants("members")
+
+
+router = Router(
+    path="/Groups",
+    route_handlers=[list_groups, create_group, get_group, replace_group, patch_group, delete_group],
+)
