@@ -114,7 +114,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient) 
     model = group_model()
     backends: dict[str, GroupBackend] = {
         "platform": PlatformGroups(platform, GroupClient(platform, path=settings.platform_groups_path)),
-        "local": StoredGroups(platform, store.local_groups),
+        "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
     services = Services(
         settings=settings,

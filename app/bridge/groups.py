@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from msgspec import UNSET
+
 from app.bridge.context import Context
 from app.bridge.group_backend import GroupBackend
 from app.bridge.locks import KeyedLocks
@@ -14,7 +16,7 @@ from app.mapping.groups import GroupHead, group_to_scim, group_version
 from app.planning.planner import PLATFORM_ID
 from app.platform.errors import PlatformError
 from app.scim.dialect import STRICT
-from app.scim.errors import NotFound, PreconditionFailed, ScimError, Uniqueness
+from app.scim.errors import InvalidValue, NotFound, PreconditionFailed, ScimError, Uniqueness
 from app.scim.etag import matches as version_matches
 from app.scim.evaluate import element_predicate
 from app.scim.group_changes import (
@@ -52,9 +54,9 @@ class Groups:
 
     async def create(self, context: Context, body: object, *, with_members: bool) -> Resource:
         """Create a group from the body of a POST (RFC 7644 §3.3)."""
-        wanted = read_resource(body, self._model, context.dialect)
+        wanted = self._read_body(context, body)
         name = wanted["displayName"]
-        delta = Delta(add=members_of(wanted.get("members"), self._model, context.dialect))
+        delta = Delta(add=members_of(_raw_members(body), self._model, context.dialect))
         await self._check_members(context, delta)
         backend = self._backend(context)
         async with self._locks.hold(_name_key(context, name)):
@@ -84,11 +86,11 @@ class Groups:
         Without `members` in the body they are left alone: a client that read without them must not empty the
         group. In strict mode they are cleared, as the RFC has it.
         """
-        wanted = read_resource(body, self._model, context.dialect)
-        names_members = isinstance(body, dict) and any(str(key).lower() == "members" for key in body)
+        wanted = self._read_body(context, body)
+        members = _raw_members(body)
         steps: tuple[Step, ...] = ()
-        if names_members or context.dialect == STRICT:
-            steps = (Only(members=members_of(wanted.get("members"), self._model, context.dialect)),)
+        if members is not UNSET or context.dialect == STRICT:
+            steps = (Only(members=members_of(members, self._model, context.dialect)),)
         async with self._locks.hold(_id_key(context, group_id)):
             head = await self._head(context, group_id)
             await self._check_version(context, group_id, if_match)
@@ -110,6 +112,7 @@ class Groups:
             head = await self._head(context, group_id)
             before = await self._resource(context, head, with_members=False)
             after = apply_patch(before, others, self._model, context.dialect)
+            _check_display_name(after["displayName"])
             await self._write(context, group_id, steps, head=head, after=after)
 
     async def delete(self, context: Context, group_id: str, *, if_match: str | None) -> None:
@@ -140,6 +143,8 @@ class Groups:
                 await self._check_name(context, after["displayName"], but=head.id)
             if delta and not await backend.change(context, group_id, delta):
                 raise _not_found(group_id)
+            if not delta and head is None:
+                await self._head(context, group_id)
             if after is not None and renamed:
                 await backend.rename(context, group_id, after["displayName"])
         linked = False
@@ -227,8 +232,25 @@ class Groups:
             base_url=context.base_url,
         )
 
+    def _read_body(self, context: Context, body: object) -> Resource:
+        wanted = read_resource(body, self._model, context.dialect)
+        _check_display_name(wanted["displayName"])
+        return wanted
+
     def _backend(self, context: Context) -> GroupBackend:
         return self._backends[context.groups]
+
+
+def _raw_members(body: object) -> object:
+    """`members` as it stands in a body, UNSET where it does not: null and [] empty a group, absence not."""
+    if not isinstance(body, dict):
+        return UNSET
+    return next((value for key, value in body.items() if str(key).lower() == "members"), UNSET)
+
+
+def _check_display_name(name: str) -> None:
+    if not name.strip():
+        raise InvalidValue("displayName is required and cannot be blank")
 
 
 def _check_id(group_id: str) -> None:

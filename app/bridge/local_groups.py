@@ -17,19 +17,24 @@ from app.platform.client import PlatformClient
 from app.scim.errors import InvalidValue, TooMany, Uniqueness
 from app.scim.group_changes import Delta, MemberRef
 from app.store.errors import MembershipCycle, NameTaken
+from app.store.group_records import GroupRecords
 from app.store.local_groups import LocalGroup, LocalGroups, LocalMember
 
 _log = structlog.get_logger(__name__)
 
 _PAGE = 5000
 
+DELETED_USERS = "*users"
+"""Counts the users deleted in a tenant; no group can have this id."""
+
 
 class StoredGroups:
     """Every change is one transaction; users are looked up at the platform before they become members."""
 
-    def __init__(self, platform: PlatformClient, groups: LocalGroups) -> None:
+    def __init__(self, platform: PlatformClient, groups: LocalGroups, records: GroupRecords) -> None:
         self._platform = platform
         self._groups = groups
+        self._records = records
 
     async def get(self, context: Context, group_id: str) -> GroupHead | None:
         """One query."""
@@ -83,6 +88,9 @@ class StoredGroups:
 
     async def change(self, context: Context, group_id: str, delta: Delta) -> bool:
         """One transaction, after the unknown among the new members were sorted out."""
+        if await self._groups.get(context.tenant_id, group_id) is None:
+            return False
+        deletions = await self._deletions(context)
         wanted = delta.add if delta.only is None else delta.only
         ids = [m.value for m in wanted]
         # Whoever is a member already needs no proof of existence.
@@ -114,7 +122,16 @@ class StoredGroups:
             raise InvalidValue(
                 "members: a group cannot be a member of itself, directly or through others"
             ) from exc
+        if rows and await self._deletions(context) != deletions:
+            # A user was deleted meanwhile; whether one of these, only a second look tells.
+            still = {m.id for m in await self.known(context, [MemberRef(value=row.id) for row in rows])}
+            gone = [row.id for row in rows if row.id not in still]
+            await self._groups.change(context.tenant_id, group_id, remove=gone)
         return result.existed
+
+    async def _deletions(self, context: Context) -> int:
+        """The counter of users deleted in this tenant, over all replicas."""
+        return (await self._records.versions(context.tenant_id, [DELETED_USERS]))[DELETED_USERS]
 
     async def delete(self, context: Context, group_id: str) -> None:
         """One transaction; the group leaves the groups that it was in."""

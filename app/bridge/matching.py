@@ -91,31 +91,33 @@ class Matching:
         """The users that the link table names, confirmed; ids already tried are passed over."""
         domain = context.domain if match.kind == "externalId" else ""
         ids = await self._store.links.find(context.tenant_id, match.kind, match.value, domain, fresh=fresh)
-        found: list[Resource] = []
         untried = [i for i in ids if i not in tried]
+        tried.update(ids)
+        if len(untried) == 1:
+            return await self._one(context, match, untried[0])
+        found: list[Resource] = []
         async with aclosing(self._confirmed(context, match, untried)) as confirmed:
             async for resource in confirmed:
                 found.append(resource)
                 if first:
                     break
-        tried.update(ids)
         return found
+
+    async def _one(self, context: Context, match: Match, user_id: str) -> list[Resource]:
+        """The user of one id, where it has the value; the usual case, without the machinery for many."""
+        try:
+            user = await self._platform.get_user(context.tenant_id, user_id)
+        except Missing:
+            await self._store.links.forget(context.tenant_id, user_id)
+            return []
+        resource = await self._resources.one(context, user)
+        return [resource] if _has(resource, match) else []
 
     async def _searched(self, context: Context, text: str) -> tuple[UserListItem, ...]:
         return await read_all(self._platform, context.tenant_id, context.mapping.platform, {"search": text})
 
     async def _confirmed(self, context: Context, match: Match, ids: list[str]) -> AsyncGenerator[Resource]:
         """The users of these ids that really have the value, as resources."""
-        if len(ids) == 1:
-            try:
-                user = await self._platform.get_user(context.tenant_id, ids[0])
-            except Missing:
-                await self._store.links.forget(context.tenant_id, ids[0])
-                return
-            resource = await self._resources.one(context, user)
-            if _has(resource, match):
-                yield resource
-            return
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, found in users:
                 if found is None:

@@ -101,11 +101,12 @@ class PlatformGroups:
                 if present is None:
                     return False
                 removed = [m.id for m in present if m.id not in keep]
-            await self._remove(context, group_id, removed)
+            found = await self._remove(context, group_id, removed)
         except Missing:
             return False
-        # An answered addition proves that the group exists; a removal that found nothing proves nothing.
-        return bool(wanted) or delta.only is not None or await self.get(context, group_id) is not None
+        # An addition or a member found proves that the group exists; a removal that found nobody does not.
+        proven = bool(wanted) or delta.only is not None or found
+        return proven or await self.get(context, group_id) is not None
 
     async def delete(self, context: Context, group_id: str) -> None:
         """One DELETE; a group that is gone already is no error."""
@@ -170,9 +171,11 @@ class PlatformGroups:
                 "unknown members skipped", group_id=group_id, members=unknown[:100], count=len(unknown)
             )
 
-    async def _remove(self, context: Context, group_id: str, ids: Sequence[str]) -> None:
+    async def _remove(self, context: Context, group_id: str, ids: Sequence[str]) -> bool:
+        """Remove one by one, side by side; whether anybody was there."""
         usable = [i for i in ids if PLATFORM_ID.fullmatch(i)]
-        await gathered([partial(self._groups.remove, context.tenant_id, group_id, i) for i in usable])
+        remove = partial(self._groups.remove, context.tenant_id, group_id)
+        return any(await gathered([partial(remove, user_id) for user_id in usable]))
 
     async def _all(self, context: Context, query: dict[str, str], limit: int | None) -> tuple[GroupHead, ...]:
         size = context.mapping.platform.per_page_max

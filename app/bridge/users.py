@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from app.bridge.context import Context
 from app.bridge.linking import Linking
+from app.bridge.local_groups import DELETED_USERS
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
 from app.bridge.resources import Resources
@@ -120,6 +121,8 @@ class Users:
             with suppress(Missing):
                 await self._delete(context, user)
             await self._store.links.forget(context.tenant_id, user_id)
+            # Counted before the memberships end: whoever adds the user now will look a second time.
+            await self._store.group_records.raise_version(context.tenant_id, DELETED_USERS)
             left = {*await self._store.local_groups.forget_member(context.tenant_id, user_id)}
             left.update(g.group_id for g in user.groups)
             await self._store.group_records.raise_versions(context.tenant_id, left)

@@ -81,7 +81,8 @@ def _equality(term: Compare, mapping: UserMapping, filters: Mapping[str, str]) -
     if isinstance(value, str) and value:
         match = _match(name, value, mapping)
         if match is not None:
-            return match, False
+            # Confirmed by the same comparison that the filter makes.
+            return match, True
     if name == "active" and value is False and len(mapping.status.inactive) == 1:
         parameter = next((q for n, q in filters.items() if n.endswith(":status")), None)
         if parameter is not None:

@@ -174,7 +174,7 @@ class PlatformClient:
                 wrote = method != "GET"
                 response = await self._transport.handle_async_request(request)
                 try:
-                    return response.status_code, response.headers, await response.aread()
+                    return response.status_code, response.headers, await _body_of(response)
                 finally:
                     await response.aclose()
         except httpx.ConnectError as exc:
@@ -182,6 +182,13 @@ class PlatformClient:
         except (httpx.TransportError, httpx.DecodingError, TimeoutError, OSError) as exc:
             detail = f"no answer ({type(exc).__name__})"
             raise Unavailable(_name(method, path), detail, outcome_unknown=wrote) from exc
+
+
+async def _body_of(response: httpx.Response) -> bytes:
+    """The body, without httpx's decoding where nothing is encoded: a tenth of the call's cost."""
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx.AsyncByteStream):
+        return await response.aread()
+    return b"".join([chunk async for chunk in response.stream])
 
 
 def _users(tenant_id: str) -> str:

@@ -87,14 +87,14 @@ class GroupClient:
             idempotent=True,
         )
 
-    async def remove(self, tenant_id: str, group_id: str, user_id: str) -> None:
-        """Remove a user; one who is no member, or does not exist, is no error."""
+    async def remove(self, tenant_id: str, group_id: str, user_id: str) -> bool:
+        """Remove a user; False where there was no such membership, or no such group or user."""
         path = f"{self._one(tenant_id, group_id)}/members/{quote(user_id, safe='')}"
         try:
             await self._platform.send("DELETE", path, expect=204, resource_id=user_id, idempotent=True)
         except Missing:
-            # Either the membership or the group is gone; the caller has read the group under its lock.
-            return
+            return False
+        return True
 
     def _all(self, tenant_id: str) -> str:
         return self._path.replace("{tenant_id}", quote(tenant_id, safe=""))

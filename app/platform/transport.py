@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -31,11 +31,16 @@ def network_transport(max_connections: int) -> Transport:
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             try:
                 response = await super().handle_async_request(request)
-                try:
-                    # Here, so that a broken body fails within this table too.
+                # The body is read here, so that a broken one fails within this table too.
+                if "content-encoding" in response.headers:
                     await response.aread()
+                    return response
+                stream = cast(httpx.AsyncByteStream, response.stream)
+                try:
+                    body = b"".join([chunk async for chunk in stream])
                 finally:
-                    await response.aclose()
+                    await stream.aclose()
+                response.stream = httpx.ByteStream(body)
             except httpx.TransportError as exc:
                 raise _told_apart(exc, exc.__cause__) from exc
             except aiohttp.ClientError as exc:

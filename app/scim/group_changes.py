@@ -117,8 +117,16 @@ def split_patch(
 
 
 def members_of(value: object, model: ResourceModel, dialect: Dialect) -> tuple[MemberRef, ...]:
-    """The members that a value names, each once; in every form that the dialect allows."""
+    """The members that a value names, each once; in every form that the dialect allows.
+
+    UNSET, null and [] name nobody. A list with elements of which none is a member was meant otherwise:
+    `InvalidValue`, so that it never empties a group.
+    """
+    if value is msgspec.UNSET:
+        return ()
     elements = read_value(value, _attribute(model), dialect, path=_MEMBERS) or []
+    if value and not elements:
+        raise InvalidValue("members: none of the elements names a member by its value")
     found: dict[str, MemberRef] = {}
     for element in elements:
         member_id = element.get("value")
@@ -189,7 +197,8 @@ def _removal(operation: Operation, selected: Filter | None, model: ResourceModel
         return Only(members=())
     if not dialect.allows(Tolerance.REMOVE_WITH_VALUE_ARRAY):
         raise InvalidValue('remove takes no value: name members by a filter, members[value eq "id"]')
-    return Remove(ids=tuple(m.value for m in members_of(operation.value, model, dialect)))
+    named = read_value(operation.value, _attribute(model), dialect, path=_MEMBERS) or []
+    return Remove(ids=tuple(e["value"] for e in named if isinstance(e.get("value"), str)))
 
 
 def _selected_ids(selected: Filter) -> tuple[str, ...] | None:

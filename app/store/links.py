@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from app.store.errors import InvalidRecord
 from app.store.hints import Hints
@@ -34,6 +34,10 @@ _FIND = (
     .where(*(links.c[name] == bindparam(name) for name in _FIND_BY))
     .order_by(links.c.first_seen_at, links.c.resource_id)
 )
+_ALL_OF = select(links.c.domain, links.c.kind, links.c.value).where(
+    links.c.tenant_id == bindparam("of_tenant"), links.c.resource_id == bindparam("of_resource")
+)
+_OF_DOMAIN = _ALL_OF.where(links.c.domain.in_(("", bindparam("of_domain"))))
 _DELETE = delete(links).where(
     links.c.tenant_id == bindparam("of_tenant"),
     links.c.domain == bindparam("of_domain"),
@@ -98,9 +102,8 @@ class Links:
             if hint is not None:
                 return hint
         epoch = self._hints.epoch
-        async with self._db.read() as db:
-            found = await db.scalars(_FIND, dict(zip(_FIND_BY, key, strict=True)))
-        ids = tuple(found)
+        by = dict(zip(_FIND_BY, key, strict=True))
+        ids = await self._db.read_unit(lambda db: tuple(db.scalars(_FIND, by)))
         self._hints.put(key, ids, epoch)
         return ids
 
@@ -115,27 +118,30 @@ class Links:
         wanted = {_row_of(entry.kind, entry.value, entry.domain) for entry in entries}
         if domain is not None and any(row[0] not in ("", domain) for row in wanted):
             raise InvalidRecord(f"links of another domain than {domain!r}")
-        stored = select(links.c.domain, links.c.kind, links.c.value).where(
-            links.c.tenant_id == tenant_id, links.c.resource_id == resource_id
-        )
-        if domain is not None:
-            stored = stored.where(links.c.domain.in_(("", domain)))
-        async with self._db.read() as db:
-            if {tuple(row) for row in await db.execute(stored)} == wanted:
-                return False
+        stored = _ALL_OF if domain is None else _OF_DOMAIN
+        by = {"of_tenant": tenant_id, "of_resource": resource_id, "of_domain": domain}
+
+        def present(db: Connection) -> set[_Row]:
+            return {(row[0], row[1], row[2]) for row in db.execute(stored, by)}
+
+        if await self._db.read_unit(present) == wanted:
+            return False
         touched: set[_Row] = set(wanted)
+
+        def make_so(db: Connection) -> None:
+            found = present(db)
+            touched.update(found)
+            if gone := found - wanted:
+                db.execute(_DELETE, [_delete_values(tenant_id, resource_id, row) for row in gone])
+            if new := wanted - found:
+                now = self._clock()
+                db.execute(
+                    self._db.insert(links).on_conflict_do_nothing(),
+                    [_values(tenant_id, resource_id, row, now) for row in new],
+                )
+
         try:
-            async with self._db.write() as db:
-                present: set[_Row] = {(row[0], row[1], row[2]) for row in await db.execute(stored)}
-                touched |= present
-                if gone := present - wanted:
-                    await db.execute(_DELETE, [_delete_values(tenant_id, resource_id, row) for row in gone])
-                if new := wanted - present:
-                    now = self._clock()
-                    await db.execute(
-                        self._db.insert(links).on_conflict_do_nothing(),
-                        [_values(tenant_id, resource_id, row, now) for row in new],
-                    )
+            await self._db.write_unit(make_so)
         finally:
             # Also when the outcome of the commit is unknown.
             self._hints.drop((tenant_id, *row) for row in touched)

@@ -1,4 +1,5 @@
-"""The engine, and the two ways to a connection: `read` and `write`.
+"""The engine, and the ways to a connection: `read` and `write`, and for small whole units `read_unit` and
+`write_unit`.
 
 Transactions are short and never span an HTTP call. The same statements serve SQLite and PostgreSQL; what
 differs between them (locking, pragmas, drivers) stays in this module and in `migrations`.
@@ -11,11 +12,11 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Connection,
     Interval,
     Table,
+    create_engine,
     event,
     func,
     literal,
@@ -38,8 +40,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store import migrations
+from app.store.direct import DirectConnection
 from app.store.errors import StoreUnavailable, UnsupportedDatabase
 from app.store.tables import UtcDateTime
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
 """How long a SQLite connection waits for another process's write to end before it gives up.
@@ -81,6 +86,7 @@ class Database:
         self._url = _checked_url(url)
         self._reader: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
+        self._direct: tuple[DirectConnection, DirectConnection] | None = None
         # SQLite has one writer at a time. Waiting for one's turn here is fair and costs nothing; in SQLite it
         # is polling, without order, and ends with "database is locked".
         self._turn: AbstractAsyncContextManager[Any] = nullcontext()
@@ -104,6 +110,8 @@ class Database:
             if self.dialect == "sqlite":
                 await asyncio.to_thread(_make_file, Path(cast(str, self._url.database)))
             self._reader, self._writer = _make_engines(self._url)
+            if self.dialect == "sqlite":
+                self._direct = _make_direct(self._url)
             try:
                 if self.dialect == "sqlite":
                     await self._use_wal()
@@ -114,8 +122,10 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections; may be called twice."""
-        reader, writer = self._reader, self._writer
-        self._reader = self._writer = None
+        reader, writer, direct = self._reader, self._writer, self._direct
+        self._reader = self._writer = self._direct = None
+        for connection in direct or ():
+            await connection.close()
         if reader is not None and reader is not writer:
             await reader.dispose()
         if writer is not None:
@@ -143,6 +153,23 @@ class Database:
         with _translated(self._url):
             async with self._turn, _opened(self._writer).begin() as connection:
                 yield connection
+
+    async def read_unit(self, work: Callable[[Connection], T]) -> T:
+        """Run a small unit of reading; on SQLite in one visit to a thread, else as `read`."""
+        with _translated(self._url):
+            if self._direct is not None:
+                return await self._direct[0].run(work)
+            async with _opened(self._reader).connect() as connection:
+                return await connection.run_sync(work)
+
+    async def write_unit(self, work: Callable[[Connection], T]) -> T:
+        """Run a small unit in a transaction; on SQLite in one visit to a thread, else as `write`."""
+        with _translated(self._url):
+            if self._direct is not None:
+                async with self._turn:
+                    return await self._direct[1].run(work)
+            async with _opened(self._writer).begin() as connection:
+                return await connection.run_sync(work)
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Start an INSERT that understands `on_conflict_do_nothing` and `on_conflict_do_update`."""
@@ -269,6 +296,20 @@ def _make_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     event.listen(writer.sync_engine, "connect", _set_writer_pragmas)
     event.listen(writer.sync_engine, "begin", _begin)
     return reader, writer
+
+
+def _make_direct(url: URL) -> tuple[DirectConnection, DirectConnection]:
+    """Make the connections for whole units on SQLite: one for reading, one for writing."""
+    plain = url.set(drivername="sqlite")
+    connect_args = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+    reader = create_engine(
+        plain, connect_args=connect_args, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
+    )
+    writer = create_engine(plain, connect_args={**connect_args, "isolation_level": None})
+    event.listen(reader, "connect", _set_reader_pragmas)
+    event.listen(writer, "connect", _set_writer_pragmas)
+    event.listen(writer, "begin", _begin)
+    return DirectConnection(reader, transactions=False), DirectConnection(writer, transactions=True)
 
 
 def _set_reader_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

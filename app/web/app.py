@@ -6,7 +6,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from app.web import discovery, groups, health, users
-from app.web.auth import authenticate, refuse_hidden_slashes
+from app.web.auth import Authentication
 from app.web.contexts import BASE_PATH
 from app.web.exceptions import handle
 from app.web.services import Services
@@ -16,7 +16,7 @@ def create_app(services: Services) -> Litestar:
     """The bridge's endpoints: SCIM under `/scim/v2` behind bearer tokens, health beside it."""
     scim = Router(
         path=BASE_PATH,
-        guards=[refuse_hidden_slashes, authenticate],
+        middleware=[Authentication()],
         route_handlers=[users.router, groups.router, discovery.router],
     )
     return Litestar(

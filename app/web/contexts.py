@@ -6,7 +6,7 @@ import ipaddress
 import re
 from pathlib import Path
 
-from litestar.connection import ASGIConnection
+from litestar.types import Scope
 
 from app.bridge.context import Context
 from app.config import Settings
@@ -41,7 +41,7 @@ class Contexts:
         self._ready[key] = (connection, context)
         return context
 
-    def base_url(self, request: ASGIConnection) -> str:  # type: ignore[type-arg]  # only the scope is used
+    def base_url(self, scope: Scope) -> str:
         """The SCIM base URL: as configured, else as the client addressed it.
 
         X-Forwarded-Proto and X-Forwarded-Host count only from configured proxies. A Host header that is no
@@ -49,7 +49,6 @@ class Contexts:
         """
         if self._public is not None:
             return self._public
-        scope = request.scope
         scheme = scope["scheme"]
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, get
+from litestar import Request, Router, get
 from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from app.bridge.context import Context
 from app.config import Settings
@@ -30,19 +31,19 @@ ScimRequest = Request[Any, Any, Any]
 
 
 @get(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
-async def service_provider_config(request: ScimRequest) -> Response[bytes]:
+async def service_provider_config(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §5, with `pagination` of RFC 9865; in both spellings (erratum 4978 of RFC 7644)."""
     return scim_response(request, _config(context_of(request), request.app.state.services.settings))
 
 
 @get("/ResourceTypes")
-async def resource_types(request: ScimRequest) -> Response[bytes]:
+async def resource_types(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §6, as a ListResponse."""
     return _listed(request, [_resource_type(m, context_of(request)) for m in _models(request)])
 
 
 @get("/ResourceTypes/{name:str}")
-async def resource_type(request: ScimRequest, name: FromPath[str]) -> Response[bytes]:
+async def resource_type(request: ScimRequest, name: FromPath[str]) -> ASGIApp:
     """One resource type by its name."""
     for model in _models(request):
         if model.name == name:
@@ -51,14 +52,14 @@ async def resource_type(request: ScimRequest, name: FromPath[str]) -> Response[b
 
 
 @get("/Schemas")
-async def schemas(request: ScimRequest) -> Response[bytes]:
+async def schemas(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §7, as a ListResponse."""
     context = context_of(request)
     return _listed(request, [_schema(s, context) for s in _published(request)])
 
 
 @get("/Schemas/{urn:str}")
-async def schema(request: ScimRequest, urn: FromPath[str]) -> Response[bytes]:
+async def schema(request: ScimRequest, urn: FromPath[str]) -> ASGIApp:
     """One schema by its URN."""
     context = context_of(request)
     for found in _published(request):
@@ -76,7 +77,7 @@ def _published(request: ScimRequest) -> tuple[Schema, ...]:
     return (*(s for model in _models(request) for s in (model.core, *model.extensions)), *discovery)
 
 
-def _listed(request: ScimRequest, resources: list[Resource]) -> Response[bytes]:
+def _listed(request: ScimRequest, resources: list[Resource]) -> ASGIApp:
     """All of them; a filter is 403 (RFC 7644 §4), paging parameters are ignored as it says."""
     if Parameters(request).one("filter") is not None:
         raise Forbidden("discovery endpoints take no filter (RFC 7644 §4)")

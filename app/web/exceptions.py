@@ -26,18 +26,18 @@ from app.scim.errors import (
 from app.scim.messages import error_body
 from app.store.errors import StoreError
 from app.web.auth import hides_slash
-from app.web.responses import scim_response
+from app.web.responses import media_type
 
 _log = structlog.get_logger(__name__)
 
 _STORE_RETRY_S = 5
 
 
-def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
     """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
     context: Context | None = request.scope.get("state", {}).get("context")
     error = _translated(exc, context)
-    if isinstance(error, MethodNotAllowed) and hides_slash(request):
+    if isinstance(error, MethodNotAllowed) and hides_slash(request.scope):
         error = NotFound("no resource has an id with a slash")
     headers: dict[str, str] = {}
     reference = None
@@ -54,7 +54,12 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
         headers.update({k: v for k, v in (exc.headers or {}).items() if k.lower() == "allow"})
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return scim_response(request, error_body(error, reference), error.status, headers)
+    return Response(
+        error_body(error, reference),
+        status_code=error.status,
+        headers=headers,
+        media_type=media_type(request.headers.get("accept", "")),
+    )
 
 
 def _translated(exc: Exception, context: Context | None) -> ScimError:

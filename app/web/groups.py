@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar import Request, Router, delete, get, patch, post, put
+from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from app.scim.attributes import Projection, apply
 from app.scim.messages import list_response
@@ -17,7 +19,7 @@ ScimRequest = Request[Any, Any, Any]
 
 
 @get("/")
-async def list_groups(request: ScimRequest) -> Response[bytes]:
+async def list_groups(request: ScimRequest) -> ASGIApp:
     """List or search groups (RFC 7644 §3.4.2)."""
     services, context = _services(request), context_of(request)
     model = services.group_model
@@ -28,7 +30,7 @@ async def list_groups(request: ScimRequest) -> Response[bytes]:
 
 
 @post("/")
-async def create_group(request: ScimRequest) -> Response[bytes]:
+async def create_group(request: ScimRequest) -> ASGIApp:
     """Create a group: 201 with the whole resource and its Location."""
     services, context = _services(request), context_of(request)
     projection = _projection(request)
@@ -39,7 +41,7 @@ async def create_group(request: ScimRequest) -> Response[bytes]:
 
 
 @get("/{group_id:str}")
-async def get_group(request: ScimRequest, group_id: str) -> Response[bytes]:
+async def get_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Read a group; its members only where they are asked for."""
     services, projection = _services(request), _projection(request)
     resource = await services.groups.get(
@@ -49,7 +51,7 @@ async def get_group(request: ScimRequest, group_id: str) -> Response[bytes]:
 
 
 @put("/{group_id:str}")
-async def replace_group(request: ScimRequest, group_id: str) -> Response[bytes]:
+async def replace_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Replace a group; answers 200 with the resource."""
     services, projection = _services(request), _projection(request)
     resource = await services.groups.replace(
@@ -63,7 +65,7 @@ async def replace_group(request: ScimRequest, group_id: str) -> Response[bytes]:
 
 
 @patch("/{group_id:str}")
-async def patch_group(request: ScimRequest, group_id: str) -> Response[Any]:
+async def patch_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Change a group: 204, or 200 with the resource where attributes are asked for or the policy says so."""
     services, context = _services(request), context_of(request)
     projection = _projection(request)
@@ -77,12 +79,11 @@ async def patch_group(request: ScimRequest, group_id: str) -> Response[Any]:
 
 
 @delete("/{group_id:str}", status_code=204)
-async def delete_group(request: ScimRequest, group_id: str) -> Response[None]:
+async def delete_group(request: ScimRequest, group_id: FromPath[str]) -> None:
     """Delete a group: 204, and 404 from then on. Its members stay."""
     await _services(request).groups.delete(
         context_of(request), group_id, if_match=request.headers.get("if-match")
     )
-    return no_content()
 
 
 def _services(request: ScimRequest) -> Services:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
@@ -23,19 +24,35 @@ def media_type(accept: str) -> str:
     return JSON if JSON in folded and SCIM_JSON not in folded else SCIM_JSON
 
 
+class Answer:
+    """A finished answer, as the ASGI application that sends it: Litestar has nothing left to do to it."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
+        self._body = body
+        self._status = status
+        self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
 def scim_response(
     request: Request[Any, Any, Any],
     body: object,
     status: int = 200,
     headers: dict[str, str] | None = None,
-) -> Response[bytes]:
+) -> ASGIApp:
     """Any SCIM message as an answer."""
-    return Response(
-        _encode(body),
-        status_code=status,
-        headers=headers,
-        media_type=media_type(request.headers.get("accept", "")),
-    )
+    text = _encode(body)
+    own = {
+        "Content-Type": media_type(request.headers.get("accept", "")),
+        "Content-Length": str(len(text)),
+    }
+    return Answer(text, status, own if headers is None else own | headers)
 
 
 def resource_response(
@@ -45,18 +62,18 @@ def resource_response(
     *,
     projection: Projection | None = None,
     status: int = 200,
-) -> Response[bytes]:
+) -> ASGIApp:
     """A resource with ETag and Location (RFC 7644 §3.1, §3.14), 304 where the client has this version."""
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
     known = request.headers.get("if-none-match")
     if request.method == "GET" and version is not None and known is not None and matches(known, version):
-        return Response(b"", status_code=304, headers=headers)
+        return Answer(b"", 304, headers)
     location = resource["meta"]["location"]
     headers["Location" if status == 201 else "Content-Location"] = location
     return scim_response(request, apply(projection, resource, model), status, headers)
 
 
-def no_content() -> Response[None]:
+def no_content() -> ASGIApp:
     """204."""
-    return Response(None, status_code=204)
+    return Answer(b"", 204, {})

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar import Request, Router, delete, get, patch, post, put
 from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from app.bridge.users import versioned
 from app.scim.attributes import apply
 from app.scim.messages import list_response
 from app.web.auth import context_of
 from app.web.requests import Parameters, read_json, read_projection, read_query
-from app.web.responses import no_content, resource_response, scim_response
+from app.web.responses import resource_response, scim_response
 from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
 
 
 @get("/")
-async def list_users(request: ScimRequest) -> Response[bytes]:
+async def list_users(request: ScimRequest) -> ASGIApp:
     """List or search users (RFC 7644 §3.4.2)."""
     services, context = _services(request), context_of(request)
     query = read_query(Parameters(request), context, services.settings, context.mapping.model)
@@ -30,7 +31,7 @@ async def list_users(request: ScimRequest) -> Response[bytes]:
 
 
 @post("/")
-async def create_user(request: ScimRequest) -> Response[bytes]:
+async def create_user(request: ScimRequest) -> ASGIApp:
     """Create a user: 201 with the whole resource and its Location."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
@@ -39,7 +40,7 @@ async def create_user(request: ScimRequest) -> Response[bytes]:
 
 
 @get("/{user_id:str}")
-async def get_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
+async def get_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Read a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
@@ -48,7 +49,7 @@ async def get_user(request: ScimRequest, user_id: FromPath[str]) -> Response[byt
 
 
 @put("/{user_id:str}")
-async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
+async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Replace a user; answers 200 with the resource."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
@@ -59,7 +60,7 @@ async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> Response
 
 
 @patch("/{user_id:str}")
-async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> Response[bytes]:
+async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Change a user; answers 200 with the resource."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
@@ -70,12 +71,11 @@ async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> Response[b
 
 
 @delete("/{user_id:str}", status_code=204)
-async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> Response[None]:
+async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> None:
     """Delete a user: 204, and 404 from then on."""
     await _services(request).users.delete(
         context_of(request), user_id, if_match=request.headers.get("if-match")
     )
-    return no_content()
 
 
 def _services(request: ScimRequest) -> Services:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from app.store.errors import InvalidRecord
 from app.store.links import LinkEntry, Links, stored_value
@@ -98,16 +98,18 @@ async def test_replace_writes_the_difference_only(store, links):
     assert await links.replace("t", "u1", entries) is True
 
     seen = []
-    for engine in {store.db._reader, store.db._writer}:
 
-        @event.listens_for(engine.sync_engine, "before_cursor_execute")
-        def record(_connection, _cursor, statement, parameters, _context, many):
-            seen.append((statement.split()[0], len(parameters) if many else 1))
+    def record(_connection, _cursor, statement, parameters, _context, many):
+        seen.append((statement.split()[0], len(parameters) if many else 1))
 
-    assert await links.replace("t", "u1", reversed(entries)) is False
-    assert {verb for verb, _ in seen} <= {"SELECT"}
-    seen.clear()
-    assert await links.replace("t", "u1", [ext("E"), name("bob"), email("a@x.test")]) is True
+    event.listen(Engine, "before_cursor_execute", record)
+    try:
+        assert await links.replace("t", "u1", reversed(entries)) is False
+        assert {verb for verb, _ in seen} == {"SELECT"}
+        seen.clear()
+        assert await links.replace("t", "u1", [ext("E"), name("bob"), email("a@x.test")]) is True
+    finally:
+        event.remove(Engine, "before_cursor_execute", record)
     written = {verb: rows for verb, rows in seen if verb in ("DELETE", "INSERT")}
     assert written == {"DELETE": 1, "INSERT": 1}
     assert await links.find("t", "userName", "ann") == ()
