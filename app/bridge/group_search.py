@@ -133,13 +133,13 @@ class GroupSearch:
         records = await self._records.records(context.tenant_id, context.domain, ids) if ids else {}
         found = []
         for head in heads:
-            record = records.get(head.id)
+            record = records[head.id]
             found.append(
                 group_to_scim(
                     head,
                     members.get(head.id),
-                    external_id=None if record is None else record.external_id,
-                    version=0 if record is None else record.version,
+                    external_id=record.external_id,
+                    version=record.version,
                     base_url=context.base_url,
                 )
             )

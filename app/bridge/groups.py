@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.bridge.context import Context
 from app.bridge.group_backend import GroupBackend
 from app.bridge.locks import KeyedLocks
 from app.bridge.platform_groups import unknown_members
-from app.mapping.groups import GroupHead, group_to_scim, group_version
+from app.mapping.groups import GroupHead, Member, group_to_scim, group_version
 from app.planning.planner import PLATFORM_ID
 from app.platform.errors import PlatformError
 from app.scim.dialect import STRICT
@@ -33,6 +33,7 @@ from app.scim.group_changes import (
 from app.scim.patch import apply_patch, read_patch
 from app.scim.schema import Resource, ResourceModel
 from app.scim.validate import read_resource
+from app.store.group_records import GroupRecord
 from app.store.store import Store
 
 
@@ -50,7 +51,7 @@ class Groups:
     async def get(self, context: Context, group_id: str, *, with_members: bool) -> Resource:
         """The group; members are not even read where they are not wanted."""
         head = await self._head(context, group_id)
-        return await self._resource(context, head, with_members=with_members)
+        return await self._read_resource(context, head, with_members=with_members)
 
     async def create(self, context: Context, body: object, *, with_members: bool) -> Resource:
         """Create a group from the body of a POST (RFC 7644 §3.3)."""
@@ -74,9 +75,10 @@ class Groups:
                     await backend.delete(context, head.id)
                 raise
             await self._records.raise_version(context.tenant_id, head.id)
-            if delta:
-                head = await self._head(context, head.id)
-        return await self._resource(context, head, with_members=with_members)
+            if not delta:
+                return await self._resource(context, head, members=() if with_members else None)
+            head = await self._head(context, head.id)
+        return await self._read_resource(context, head, with_members=with_members)
 
     async def replace(
         self, context: Context, group_id: str, body: object, *, if_match: str | None, with_members: bool
@@ -110,7 +112,7 @@ class Groups:
                 await self._write(context, group_id, steps)
                 return
             head = await self._head(context, group_id)
-            before = await self._resource(context, head, with_members=False)
+            before = await self._read_resource(context, head, with_members=False)
             after = apply_patch(before, others, self._model, context.dialect)
             _check_display_name(after["displayName"])
             await self._write(context, group_id, steps, head=head, after=after)
@@ -149,9 +151,7 @@ class Groups:
                 await backend.rename(context, group_id, after["displayName"])
         linked = False
         if after is not None:
-            records = await self._records.records(context.tenant_id, context.domain, [group_id])
-            present = records[group_id].external_id if group_id in records else None
-            linked = present != after.get("externalId")
+            linked = (await self._record(context, group_id)).external_id != after.get("externalId")
             if linked:
                 await self._records.set_external_id(
                     context.tenant_id, context.domain, group_id, after.get("externalId")
@@ -166,7 +166,7 @@ class Groups:
         if not any(isinstance(s, RemoveWhere) for s in steps):
             return [s for s in steps if not isinstance(s, RemoveWhere)]
         head = await self._head(context, group_id)
-        resource = await self._resource(context, head, with_members=True)
+        resource = await self._read_resource(context, head, with_members=True)
         present: dict[str, Any] = {m["value"]: m for m in resource.get("members", ())}
         attribute = self._model.resolve("members")
         found: list[Add | Remove | Only] = []
@@ -215,22 +215,31 @@ class Groups:
             raise _not_found(group_id)
         return head
 
-    async def _resource(self, context: Context, head: GroupHead, *, with_members: bool) -> Resource:
+    async def _read_resource(self, context: Context, head: GroupHead, *, with_members: bool) -> Resource:
+        if not with_members:
+            return await self._resource(context, head, members=None)
         # The counter first: were it read after the members, a change in between would go unnoticed.
-        records = await self._records.records(context.tenant_id, context.domain, [head.id])
-        record = records.get(head.id)
-        members = None
-        if with_members:
-            members = await self._backend(context).members(context, head.id)
-            if members is None:
-                raise _not_found(head.id)
+        record = await self._record(context, head.id)
+        members = await self._backend(context).members(context, head.id)
+        if members is None:
+            raise _not_found(head.id)
+        return await self._resource(context, head, members=members, record=record)
+
+    async def _resource(
+        self,
+        context: Context,
+        head: GroupHead,
+        *,
+        members: Sequence[Member] | None,
+        record: GroupRecord | None = None,
+    ) -> Resource:
+        found = record or await self._record(context, head.id)
         return group_to_scim(
-            head,
-            members,
-            external_id=None if record is None else record.external_id,
-            version=0 if record is None else record.version,
-            base_url=context.base_url,
+            head, members, external_id=found.external_id, version=found.version, base_url=context.base_url
         )
+
+    async def _record(self, context: Context, group_id: str) -> GroupRecord:
+        return (await self._records.records(context.tenant_id, context.domain, [group_id]))[group_id]
 
     def _read_body(self, context: Context, body: object) -> Resource:
         wanted = read_resource(body, self._model, context.dialect)

@@ -206,8 +206,9 @@ class TemplateRule:
 
     def __init__(self, rule: UserRule, ref: AttributeRef) -> None:
         self.ref = ref
-        self._template = rule.template or ""
-        self._fields = tuple(_PLACEHOLDER.findall(self._template))
+        # Text and field names in turn, beginning and ending with text.
+        self._parts = _PLACEHOLDER.split(rule.template or "")
+        self._fields = tuple(self._parts[1::2])
 
     def read(
         self, user: PlatformUser, custom: CustomAttributes, kept: Kept, domain: str, into: Resource
@@ -242,10 +243,9 @@ class TemplateRule:
         draft.kept.held[name] = {"with": values, "value": new}
 
     def _text(self, values: list[str | None]) -> str:
-        text = self._template
-        for field, value in zip(self._fields, values, strict=True):
-            text = text.replace(f"{{{field}}}", value or "")
-        return " ".join(text.split())
+        parts = list(self._parts)
+        parts[1::2] = [value or "" for value in values]
+        return " ".join("".join(parts).split())
 
 
 class CustomRule:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -29,6 +30,9 @@ from app.wire.users import (
 )
 
 T = TypeVar("T")
+
+_url = lru_cache(4096)(httpx.URL)
+"""Parsing a URL is half of what a request costs to make, and a user is mostly asked for several times."""
 
 _ENVELOPE = msgspec.json.Decoder(UserEnvelope)
 _PAGE = msgspec.json.Decoder(UserPage)
@@ -165,7 +169,7 @@ class PlatformClient:
         if content is not None:
             headers.append(("Content-Type", "application/json"))
         request = httpx.Request(
-            method, self._base + path, headers=headers, content=content, extensions=self._extensions
+            method, _url(self._base + path), headers=headers, content=content, extensions=self._extensions
         )
         wrote = False
         try:

@@ -8,6 +8,7 @@ not miss, and no hints at all where several replicas share a database.
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -50,7 +51,9 @@ class Hints:
         if not ids or not self._capacity or epoch != self._epoch:
             self._entries.pop(key, None)
             return
-        self._entries[key] = (self._monotonic() + self._ttl_s, ids)
+        # Not all at once: what was read together would be read again together.
+        life_s = self._ttl_s * random.uniform(0.5, 1.0)  # noqa: S311 - spread, not a secret
+        self._entries[key] = (self._monotonic() + life_s, ids)
         self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)

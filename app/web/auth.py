@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.bridge.context import Context
 from app.scim.errors import NotFound, Unauthorized
+from app.web.headers import header
 from app.web.services import Services
 
 _DETAIL = "a valid bearer token is needed: Authorization: Bearer <token>"
@@ -26,8 +27,7 @@ class Authentication(ASGIMiddleware):
         """Authenticate, then hand the request on."""
         if hides_slash(scope):
             raise NotFound("no resource has an id with a slash")
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _space, secret = header.decode("latin-1").partition(" ")
+        scheme, _space, secret = header(scope, b"authorization").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Unauthorized(_DETAIL)
         services: Services = scope["litestar_app"].state.services

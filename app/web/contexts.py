@@ -13,6 +13,7 @@ from app.config import Settings
 from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
 from app.store.connections import Connection
+from app.web.headers import header
 
 BASE_PATH = "/scim/v2"
 
@@ -27,6 +28,7 @@ class Contexts:
         self._public = settings.scim_url
         self._proxies = settings.networks()
         self.mappings_dir = Path(settings.mappings_dir) if settings.mappings_dir else None
+        self._base_urls: dict[tuple[str, bytes], str] = {}
         self._ready: dict[tuple[str, str], tuple[Connection, Context]] = {}
 
     def of(self, connection: Connection, base_url: str) -> Context:
@@ -50,17 +52,22 @@ class Contexts:
         if self._public is not None:
             return self._public
         scheme = scope["scheme"]
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"")
+        host = header(scope, b"host")
         if self._proxies and self._is_trusted(scope.get("client")):
-            forwarded = headers.get(b"x-forwarded-proto", b"").split(b",")[0].strip()
-            scheme = forwarded.decode("latin-1") if forwarded in (b"http", b"https") else scheme
-            host = headers.get(b"x-forwarded-host", b"").split(b",")[0].strip() or host
+            forwarded = header(scope, b"x-forwarded-proto").split(b",")[0].strip()
+            scheme = forwarded.decode() if forwarded in (b"http", b"https") else scheme
+            host = header(scope, b"x-forwarded-host").split(b",")[0].strip() or host
+        known = self._base_urls.get((scheme, host))
+        if known is not None:
+            return known
         name = host.decode("latin-1")
         if _HOST.fullmatch(name) is None:
             server = scope.get("server") or ("localhost", None)
             name = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
-        return f"{scheme}://{name}{BASE_PATH}"
+        base_url = f"{scheme}://{name}{BASE_PATH}"
+        if len(self._base_urls) < _KEPT:
+            self._base_urls[scheme, host] = base_url
+        return base_url
 
     def _is_trusted(self, client: tuple[str, int] | None) -> bool:
         try:

@@ -58,7 +58,7 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str
         error_body(error, reference),
         status_code=error.status,
         headers=headers,
-        media_type=media_type(request.headers.get("accept", "")),
+        media_type=media_type(request),
     )
 
 

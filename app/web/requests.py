@@ -44,6 +44,9 @@ class Parameters:
 
     def __init__(self, request: Request[Any, Any, Any]) -> None:
         text = request.scope["query_string"].decode("ascii", "replace")
+        self._pairs: list[tuple[str, str]] = []
+        if not text:
+            return
         try:
             pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
         except (UnicodeDecodeError, ValueError) as exc:

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
 from app.scim.schema import Resource, ResourceModel
+from app.web.headers import header
 
 SCIM_JSON = "application/scim+json"
 JSON = "application/json"
@@ -18,9 +19,9 @@ JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
 
 
-def media_type(accept: str) -> str:
+def media_type(request: Request[Any, Any, Any]) -> str:
     """`application/json` where the client asks for it and not for SCIM's own type, which is the default."""
-    folded = accept.lower()
+    folded = header(request.scope, b"accept").decode("latin-1").lower()
     return JSON if JSON in folded and SCIM_JSON not in folded else SCIM_JSON
 
 
@@ -49,7 +50,7 @@ def scim_response(
     """Any SCIM message as an answer."""
     text = _encode(body)
     own = {
-        "Content-Type": media_type(request.headers.get("accept", "")),
+        "Content-Type": media_type(request),
         "Content-Length": str(len(text)),
     }
     return Answer(text, status, own if headers is None else own | headers)
@@ -66,8 +67,8 @@ def resource_response(
     """A resource with ETag and Location (RFC 7644 §3.1, §3.14), 304 where the client has this version."""
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
-    known = request.headers.get("if-none-match")
-    if request.method == "GET" and version is not None and known is not None and matches(known, version):
+    known = header(request.scope, b"if-none-match").decode("latin-1")
+    if known and version is not None and request.method == "GET" and matches(known, version):
         return Answer(b"", 304, headers)
     location = resource["meta"]["location"]
     headers["Location" if status == 201 else "Content-Location"] = location

@@ -86,6 +86,26 @@ def bridge(
             yield server, token
 
 
+@contextmanager
+def bridge_with_groups(
+    platform_port: int, tenant_id: str, client_id: str, client_secret: str
+) -> Iterator[tuple[Server, dict[str, str], Path]]:
+    """A bridge with a connection for each place that keeps groups: tokens by its name, data directory."""
+    with tempfile.TemporaryDirectory(prefix="scim-bench-bridge-") as data_dir:
+        settings = {
+            "SCIM_BRIDGE_DATA_DIR": data_dir,
+            "SCIM_BRIDGE_PLATFORM_URL": f"http://127.0.0.1:{platform_port}",
+            "SCIM_BRIDGE_PLATFORM_CLIENT_ID": client_id,
+            "SCIM_BRIDGE_PLATFORM_CLIENT_SECRET": client_secret,
+        }
+        tokens = {}
+        for name, options in {"platform": (), "local": ("--local-groups",)}.items():
+            _run_cli("connection", "add", name, "--tenant", tenant_id, *options, **settings)
+            tokens[name] = _run_cli("token", "create", name, **settings).strip()
+        with _running("bridge", _cli("serve", "--port", "0"), _SCIM_URL, **settings) as server:
+            yield server, tokens, Path(data_dir)
+
+
 def _cli(*arguments: str) -> list[str]:
     return ["-m", "app.cli", *arguments]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "list": list,
     "object": dict,
 }
-MATCHERS = frozenset({"$type", "$absent", "$any", "$contains", "$lacks", "$not", "$length", "$min"})
+MATCHERS = frozenset(
+    {"$type", "$absent", "$any", "$contains", "$lacks", "$unordered", "$not", "$length", "$min"}
+)
 STEP_KEYS = frozenset({"note", "covers", "method", "path", "headers", "body", "expect", "save", "platform"})
 ABSENT = object()
 """Stands for a member that is not there."""
@@ -151,6 +154,9 @@ def _matcher_differences(expected: dict[str, Any], found: Any, here: str) -> Ite
                 right = wanted not in found
             case "$lacks":
                 right = not isinstance(found, list) or all([*differences(wanted, f)] for f in found)
+            case "$unordered":
+                right = isinstance(found, list) and len(found) == len(wanted)
+                right = right and all(any(not [*differences(w, f)] for f in found) for w in wanted)
             case "$not":
                 right = found is not ABSENT and found != wanted
             case "$length":
@@ -191,6 +197,9 @@ def _compare(answer: httpx.Response, expect: dict[str, Any], variables: dict[str
     wrong: list[str] = []
     if answer.status_code not in statuses:
         wrong.append(f"the status is {answer.status_code}, not {expect['status']}")
+    taken_ms = answer.elapsed.total_seconds() * 1000
+    if taken_ms > expect.get("within_ms", math.inf):
+        wrong.append(f"it took {taken_ms:.0f} ms, more than {expect['within_ms']}")
     for name, wanted in filled(expect.get("headers", {}), variables).items():
         wrong += differences(wanted, answer.headers.get(name, ABSENT), f"header {name}")
     if "json" in expect and not wrong:

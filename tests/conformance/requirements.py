@@ -1,4 +1,4 @@
-"""What clients need about users, and where servers get the RFCs wrong: a name and a sentence each.
+"""What clients need, and where servers get the RFCs wrong: a name and a sentence each.
 
 Every name is held by a step of an exchange (`covers`) or by a test whose name is `test_` and that name, with
 underscores for hyphens.
@@ -70,8 +70,88 @@ RFC_POINTS = {
     "leavers-stay-findable": "Inactive users are found, with active: false.",
 }
 
-REQUIREMENTS = TOLERANCES | RFC_POINTS
+GROUP_TOLERANCES = {
+    "microsoft-group-urn": "Microsoft's own group URN in `schemas`.",
+    "unknown-group-schemas": "`schemas` of SCIM 1.0.",
+    "group-without-schemas": "A group without `schemas`, members with nothing but a value.",
+    "patch-without-schemas": "A PATCH without `schemas`.",
+    "group-attribute-names-in-any-case": "Attribute names and operators in any case.",
+    "member-forms": "Members as bare strings, with `$ref: null`, display and type.",
+    "stray-keys-in-operations": "Keys in operations and members that mean nothing.",
+    "slash-before-the-query": "`/Groups/?filter=`.",
+    "remove-with-value-array": "`remove members` with a value array removes those and nobody else.",
+    "remove-members-without-value": "`remove members` without a value removes all.",
+    "filtered-removal": '`remove members[value eq "id"]` removes that one and nobody else.',
+    "several-removals-in-one-patch": "Several removals in one PATCH remove the right ones.",
+    "several-operations-on-members": "Operations on members count in their order.",
+    "add-existing-remove-absent": "Adding who is there and removing who is not succeed and change nothing.",
+    "no-duplicate-members": "Nobody is a member twice.",
+    "path-less-members": "`members` in a path-less add or replace.",
+    "push-now": "`replace members` makes these the members and no others.",
+    "replace-with-empty-list": "`[]` and null for members empty the group.",
+    "own-id-in-group-replace": "The group's own `id`, and `schemas`, in a path-less replace.",
+    "server-attributes-in-group-bodies": "`id`, `meta` and members' display and `$ref` in bodies.",
+    "group-put-of-what-get-gave": "PUT of what GET gave changes nothing.",
+    "unknown-members-in-a-push": "Unknown members are skipped, the known ones kept.",
+    "only-unknown-members-change-nothing": "Where no member is known: 400, and nothing changes.",
+    "replace-leaves-members-alone": "A change of another attribute leaves the members alone.",
+    "put-without-members-leaves-them": "A PUT without `members` leaves them alone.",
+    "inactive-members-stay": "Who is disabled stays a member.",
+    "groups-listed-without-count": "All groups in a list without `count`.",
+    "empty-group-operations": "`Operations: []` is no server error.",
+    "bad-group-request-is-400": "What cannot be done is 400, never a 5xx that is tried again for ever.",
+}
 
-_TESTS = "".join(p.read_text("utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+GROUP_POINTS = {
+    "group-filter-miss-is-200": "A filter without a match is 200 with totalResults 0.",
+    "group-bad-filter-is-400": "A filter that cannot be read or answered is 400 `invalidFilter`.",
+    "group-name-without-case": "displayName compares without case, and is unique so.",
+    "group-external-id": "externalId is found, compared with case, and belongs to the provisioning domain.",
+    "group-created-answer": "201 has the whole resource, and Location is meta.location.",
+    "group-duplicate-is-409": "409 has scimType `uniqueness`, on creation and on renaming.",
+    "group-unknown-id-is-404": "An unknown id of any shape is 404, whatever is asked of it.",
+    "group-put-never-creates": "PUT of an unknown id is 404.",
+    "group-paging": "startIndex, count and totalResults, also for groups.",
+    "group-attributes": "attributes and excludedAttributes work, and `id` stays.",
+    "group-patch-with-attributes": "PATCH with `attributes` answers 200 and those attributes.",
+    "group-patch-is-atomic": "All operations or none.",
+    "group-delete-then-404": "DELETE is 204, then 404; the members stay, the name is free again.",
+    "group-get-has-members": "GET has the members, with value, `$ref` and type.",
+    "member-display": "Erratum 6011: members.display is answered.",
+    "group-display-name-required": "Erratum 5368: displayName is required.",
+    "group-filter-members": "Filters by members, in every form that clients send.",
+    "values-in-group-filters": "Quotes, `&` and `+` in names.",
+    "user-groups-are-read-only": "User.groups shows direct and indirect groups; writing it changes nothing.",
+    "deleted-user-leaves-groups": "Deleting a user ends its memberships.",
+    "group-discovery": "ResourceTypes, Schemas and the configuration know groups.",
+    "nested-groups": "A group in a group where the bridge keeps them, else a clear 400; cycles are refused.",
+    "parallel-members-are-all-kept": "Parallel additions to one group are all kept, none is refused.",
+    "parallel-creations-make-one-group": "Of parallel creations of one name, one succeeds.",
+}
+
+REQUIREMENTS = TOLERANCES | RFC_POINTS | GROUP_TOLERANCES | GROUP_POINTS
+
+BUGS = {
+    "WSO2 charon: Remove with a value array emptied the group": "remove-with-value-array",
+    "SCIMReferenceCode: filtered removal emptied the group": "filtered-removal",
+    "SCIMReferenceCode: duplicate members": "no-duplicate-members",
+    "SCIMMY, Fleet, FusionAuth, LiteLLM: of parallel PATCHes the last won": "parallel-members-are-all-kept",
+    "Teleport: 429 on parallel writes of members": "parallel-members-are-all-kept",
+    "SimpleIdServer, WSO2: re-adding a member was 409 or 500": "add-existing-remove-absent",
+    "FusionAuth: several removals in one PATCH hit the wrong member": "several-removals-in-one-patch",
+    "Fleet: one unknown member refused the push": "unknown-members-in-a-push",
+    "keycloak-scim-server: path-less members refused": "path-less-members",
+    "keycloak-scim-server: replace with an unknown id wiped the group": "only-unknown-members-change-nothing",
+    "SCIM-SDK: replace with an empty list refused": "replace-with-empty-list",
+    "Infisical: members' display and schemas were required": "group-without-schemas",
+    "langwatch: replace of another attribute emptied members": "replace-leaves-members-alone",
+    "Lightdash: 500 for a bad request": "bad-group-request-is-400",
+    "Sourcegraph: 400 for an odd id": "group-unknown-id-is-404",
+    "Appsmith: + in a filter": "values-in-group-filters",
+}
+"""What broke in servers that had groups, and the requirement that keeps it from breaking here."""
+
+_HERE = Path(__file__).parent
+_TESTS = "".join(p.read_text("utf-8") for p in _HERE.parent.glob("con[fc]*/test_*.py"))
 IN_TESTS = {n for n in REQUIREMENTS if f"def test_{n.replace('-', '_')}(" in _TESTS}
-"""Names that a test beside this file bears."""
+"""Names that a test beside this file, or one of concurrency, bears."""

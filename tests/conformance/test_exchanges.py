@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from exchanges import ABSENT, DATA, covered, differences, load, replay
-from requirements import IN_TESTS, REQUIREMENTS
+from requirements import BUGS, IN_TESTS, REQUIREMENTS
 
 if TYPE_CHECKING:
     from conftest import Served
+    from groups_served import GroupSide
 
 EXCHANGES = sorted((DATA / "exchanges").glob("*.json"))
+OF_GROUPS = sorted((DATA / "exchanges" / "groups").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", EXCHANGES, ids=[p.stem for p in EXCHANGES])
@@ -21,10 +23,17 @@ def test_the_client_gets_what_it_needs(path: Path, served: Served) -> None:
         replay(load(path), served.base_url, served.token, platform)
 
 
+@pytest.mark.parametrize("path", OF_GROUPS, ids=[p.stem for p in OF_GROUPS])
+def test_the_client_gets_what_it_needs_of_groups(path: Path, group_side: GroupSide, served: Served) -> None:
+    with served.platform() as platform:
+        replay(load(path), served.base_url, group_side.token, platform)
+
+
 def test_every_requirement_is_held_by_a_step_or_a_test() -> None:
-    named = {name for path in EXCHANGES for name in covered(path)}
+    named = {name for path in EXCHANGES + OF_GROUPS for name in covered(path)}
     assert named - REQUIREMENTS.keys() == set(), "a step covers what is not in the list"
     assert REQUIREMENTS.keys() - named - IN_TESTS == set(), "nothing covers these"
+    assert set(BUGS.values()) - REQUIREMENTS.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -41,6 +50,8 @@ def test_every_requirement_is_held_by_a_step_or_a_test() -> None:
         ({"a": {"$type": "int"}}, {"a": True}),
         ({"a": {"$contains": {"b": 1}}}, {"a": [{"b": 2}]}),
         ({"a": {"$lacks": {"b": 1}}}, {"a": [{"b": 1, "c": 2}]}),
+        ({"a": {"$unordered": [1, 2]}}, {"a": [1, 3]}),
+        ({"a": {"$unordered": [1]}}, {"a": [1, 2]}),
         ({"a": {"$not": "x"}}, {"a": "x"}),
         ({"a": {"$length": 1}}, {"a": []}),
         ({"a": {"$min": 2}}, {"a": 1}),
@@ -51,6 +62,7 @@ def test_the_comparison_can_fail(expected: object, found: object) -> None:
 
 
 def test_the_comparison_lets_further_members_pass() -> None:
+    assert [*differences({"a": {"$unordered": [1, 2]}}, {"a": [2, 1]})] == []
     expected = {"a": {"$any": True}, "b": {"$absent": True}, "c": {"$contains": {"d": "x"}}}
     assert [*differences(expected, {"a": False, "c": [{"d": "y"}, {"d": "x", "e": 1}], "f": 2})] == []
     assert [*differences({"$absent": True}, ABSENT)] == []

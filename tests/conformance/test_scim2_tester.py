@@ -58,9 +58,12 @@ OF_THE_STATUS: list[tuple[str, str, str]] = [
 """The same, where the status of the bridge's own extension is written."""
 
 
-@pytest.fixture
-def client(served: Served) -> Iterator[SyncSCIMClient]:
-    headers = {"Authorization": f"Bearer {served.token}"}
+@pytest.fixture(params=["platform", "local"])
+def client(
+    request: pytest.FixtureRequest, served: Served, answering_tokens: dict[str, str]
+) -> Iterator[SyncSCIMClient]:
+    """A connection whose PATCH on a group answers with the group, which the tester reads."""
+    headers = {"Authorization": f"Bearer {answering_tokens[request.param]}"}
     with httpx2.Client(base_url=served.base_url, headers=headers, timeout=60) as http:
         yield SyncSCIMClient(http)
 

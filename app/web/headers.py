@@ -1,0 +1,13 @@
+"""Single header fields straight from the ASGI scope: there are few, and an index of them costs more."""
+
+from __future__ import annotations
+
+from litestar.types import Scope
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first field of this name (lower case), empty where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return b""
