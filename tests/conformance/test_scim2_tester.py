@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from groups_served import connect
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_models import Mutability, ResourceType, Schema, ScimProvider, ServiceProviderConfig
 from scim2_tester import CheckResult, Status, check_server
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from conftest import Serve, Served
 
 PLATFORM_USER = "urn:scim-bridge:schemas:2.0:PlatformUser"
 GOOD = {Status.SUCCESS, Status.COMPLIANT, Status.ACCEPTABLE}
@@ -58,13 +59,27 @@ OF_THE_STATUS: list[tuple[str, str, str]] = [
 """The same, where the status of the bridge's own extension is written."""
 
 
+@pytest.fixture(scope="module")
+def alone(serve: Serve) -> Served:
+    """A bridge that nobody else uses: the tester looks for what it made on the first page of all users."""
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def tokens(alone: Served) -> dict[str, str]:
+    """A token for each group backend; PATCH on a group answers with the resource, as the tester wants it."""
+    policy = "--group-patch-answers"
+    return {
+        "platform": connect(alone, "platform", policy),
+        "local": connect(alone, "local", policy, "--local-groups"),
+    }
+
+
 @pytest.fixture(params=["platform", "local"])
-def client(
-    request: pytest.FixtureRequest, served: Served, answering_tokens: dict[str, str]
-) -> Iterator[SyncSCIMClient]:
+def client(request: pytest.FixtureRequest, alone: Served, tokens: dict[str, str]) -> Iterator[SyncSCIMClient]:
     """A connection whose PATCH on a group answers with the group, which the tester reads."""
-    headers = {"Authorization": f"Bearer {answering_tokens[request.param]}"}
-    with httpx2.Client(base_url=served.base_url, headers=headers, timeout=60) as http:
+    headers = {"Authorization": f"Bearer {tokens[request.param]}"}
+    with httpx2.Client(base_url=alone.base_url, headers=headers, timeout=60) as http:
         yield SyncSCIMClient(http)
 
 
