@@ -161,14 +161,16 @@ async def _run_server(app: Any, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=30,
     )
-    # uvicorn raises the signal again once it has shut down; by then nothing must be interrupted any more.
-    signal.signal(signal.SIGINT, _ignore)
-    signal.signal(signal.SIGTERM, _ignore)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    server = uvicorn.Server(config)
 
+    def stop(_signal: int, _frame: object) -> None:
+        server.should_exit = True
 
-def _ignore(_signal: int, _frame: object) -> None:
-    """Do nothing, and with it keep a signal's default from happening."""
+    # For a signal that comes before uvicorn listens for it, and for the one that uvicorn raises again once it
+    # has shut down, when nothing must be interrupted any more.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    await server.serve(sockets=[listener])
 
 
 def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:
