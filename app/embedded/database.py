@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, event
@@ -13,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.embedded.tables import SCHEMA_VERSION, metadata
+
+_WAL_PAUSE_S = 0.05
 
 
 class DatabaseError(RuntimeError):
@@ -37,7 +41,7 @@ class Database:
         """Open the engines and create the tables that are missing. Raises DatabaseError."""
         if self._engines is not None:
             return
-        await asyncio.to_thread(_prepare_file, self._path)
+        await asyncio.to_thread(_prepare_file, self._path, self._busy_timeout_s)
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
         writer = create_async_engine(
             url,
@@ -93,10 +97,26 @@ class Database:
         return self._engines
 
 
-def _prepare_file(path: Path) -> None:
-    """Make the file readable by its owner only, since it holds the signing key."""
+def _prepare_file(path: Path, patience_s: float) -> None:
+    """Make the file, readable by its owner only since it holds the signing key, and switch it to WAL.
+
+    The switch stays with the file. It is the one statement at which SQLite does not wait for other processes,
+    so that of several which make the file together all but one have to ask again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
+    patience_ends = time.monotonic() + patience_s
+    with closing(sqlite3.connect(path, timeout=patience_s, isolation_level=None)) as connection:
+        while True:
+            try:
+                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                mode = str(error)
+            if mode == "wal":
+                return
+            if time.monotonic() > patience_ends:
+                raise DatabaseError(f"{path}: write-ahead logging is not possible here: {mode}")
+            time.sleep(_WAL_PAUSE_S)
 
 
 def _tune(connection: DBAPIConnection, *pragmas: str) -> None:
@@ -107,9 +127,7 @@ def _tune(connection: DBAPIConnection, *pragmas: str) -> None:
 
 
 def _tune_writer(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    _tune(
-        connection, "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -16000"
-    )
+    _tune(connection, "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -16000")
 
 
 def _tune_reader(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
