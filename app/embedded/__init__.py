@@ -5,7 +5,9 @@ from app.embedded.apps import AppCredentials
 from app.embedded.directory import Directory
 from app.embedded.schemas import IdentitySource, UserStatus
 from app.embedded.seeding import SeedPlan
+from app.embedded.sending import Send
 from app.embedded.settings import PlatformSettings
+from app.embedded.webhooks import Webhook
 
 __all__ = [
     "AppCredentials",
@@ -13,6 +15,8 @@ __all__ = [
     "IdentitySource",
     "PlatformSettings",
     "SeedPlan",
+    "Send",
     "UserStatus",
+    "Webhook",
     "create_platform",
 ]

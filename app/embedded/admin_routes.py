@@ -40,6 +40,7 @@ from app.embedded.users import (
     list_users,
     memberships_of,
 )
+from app.embedded.webhooks import has_webhooks
 
 _USERS = "/api/v1/admin/users/"
 _USER = _USERS + "{user_id}"
@@ -88,7 +89,7 @@ async def create_any_user(call: Call[Nothing, AdminUserCreate]) -> ApiResponse[A
     password_hash = (
         await platform.passwords.hash(body.password, "password") if body.password is not None else None
     )
-    async with platform.database.write() as connection:
+    async with call.write() as changes:
         account = NewAccount(
             tenant_id=tenant_id,
             status=body.status or platform.settings.initial_status,
@@ -96,7 +97,8 @@ async def create_any_user(call: Call[Nothing, AdminUserCreate]) -> ApiResponse[A
             password_hash=password_hash,
             now=platform.clock.now(),
         )
-        user = await create_user(connection, body, account)
+        user = await create_user(changes.connection, body, account)
+        changes.user_created(user)
     return ApiResponse(data=admin_user_response(user))
 
 
@@ -105,9 +107,13 @@ async def list_identity_mismatches(call: Call[MismatchQuery, Nothing]) -> ApiRes
     database = call.platform.database
     if call.query.fix:
         require_scope(call.principal, WRITE)
-        async with database.write() as connection:
-            mismatches = await find_mismatches(connection, tenant_id)
-            await fix_mismatches(connection, mismatches, call.platform.clock.now())
+        async with call.write() as changes:
+            mismatches = await find_mismatches(changes.connection, tenant_id)
+            await fix_mismatches(changes.connection, mismatches, call.platform.clock.now())
+            if mismatches and await has_webhooks(changes.connection):
+                for mismatch in mismatches:
+                    user = await require_user(changes.connection, mismatch.user_id, mismatch.tenant_id)
+                    changes.user("user.updated", user)
     else:
         async with database.read() as connection:
             mismatches = await find_mismatches(connection, tenant_id)
@@ -123,24 +129,26 @@ async def get_any_user(call: Call[Nothing, Nothing]) -> ApiResponse[AdminUserRes
 
 async def update_any_user(call: Call[Nothing, AdminUserUpdate]) -> ApiResponse[AdminUserResponse]:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.principal.tenant_id)
+    async with call.write() as changes:
+        before = await require_user(changes.connection, call.path["user_id"], call.principal.tenant_id)
         user = await update_user(
-            connection,
-            user,
+            changes.connection,
+            before,
             call.body,
             merge_attributes=platform.settings.merge_custom_attributes,
             now=platform.clock.now(),
         )
+        changes.user_updated(before, user)
     return ApiResponse(data=admin_user_response(user))
 
 
 async def delete_any_user(call: Call[Nothing, Nothing]) -> None:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.principal.tenant_id)
+    async with call.write() as changes:
+        user = await require_user(changes.connection, call.path["user_id"], call.principal.tenant_id)
         kept = platform.settings.keep_deleted_names_taken
-        await delete_user(connection, user, platform.clock.now(), keep_names_taken=kept)
+        await delete_user(changes.connection, user, platform.clock.now(), keep_names_taken=kept)
+        changes.user_deleted(user)
 
 
 async def list_groups_of_user(call: Call[Nothing, Nothing]) -> ApiResponse[list[UserGroupMembership]]:
@@ -151,9 +159,10 @@ async def list_groups_of_user(call: Call[Nothing, Nothing]) -> ApiResponse[list[
 
 async def disable_user_mfa(call: Call[Nothing, Nothing]) -> ApiResponse[AdminUserResponse]:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.principal.tenant_id)
-        user = await disable_mfa(connection, user, platform.clock.now())
+    async with call.write() as changes:
+        before = await require_user(changes.connection, call.path["user_id"], call.principal.tenant_id)
+        user = await disable_mfa(changes.connection, before, platform.clock.now())
+        changes.user_updated(before, user)
     return ApiResponse(data=admin_user_response(user))
 
 
@@ -162,11 +171,16 @@ async def reset_any_password(call: Call[Nothing, AdminPasswordReset]) -> ApiResp
     async with platform.database.read() as connection:
         await require_user(connection, call.path["user_id"], call.principal.tenant_id)
     password_hash = await platform.passwords.hash(body.new_password, "new_password")
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.principal.tenant_id)
+    async with call.write() as changes:
+        user = await require_user(changes.connection, call.path["user_id"], call.principal.tenant_id)
         await set_password(
-            connection, user, password_hash, platform.clock.now(), require_change=body.require_password_change
+            changes.connection,
+            user,
+            password_hash,
+            platform.clock.now(),
+            require_change=body.require_password_change,
         )
+        changes.user("user.password_changed", user)
     method = platform.settings.direct_reset_method
     return ApiResponse(
         data=PasswordResetResult(user_id=user.id, method=method, password_changed=True, email_sent=False)
@@ -175,9 +189,10 @@ async def reset_any_password(call: Call[Nothing, AdminPasswordReset]) -> ApiResp
 
 async def unlock_any_user(call: Call[Nothing, Nothing]) -> ApiResponse[AdminUserResponse]:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.principal.tenant_id)
-        user = await unlock_user(connection, user, platform.clock.now())
+    async with call.write() as changes:
+        before = await require_user(changes.connection, call.path["user_id"], call.principal.tenant_id)
+        user = await unlock_user(changes.connection, before, platform.clock.now())
+        changes.user_updated(before, user)
     return ApiResponse(data=admin_user_response(user))
 
 

@@ -47,12 +47,14 @@ class Database:
             url,
             pool_size=1,
             max_overflow=0,
+            hide_parameters=True,  # of an error that is logged: they are people's data, and secrets
             connect_args={"isolation_level": None, "timeout": self._busy_timeout_s},
         )
         reader = create_async_engine(
             url,
             pool_size=self._readers,
             max_overflow=0,
+            hide_parameters=True,
             # A read is one statement, hence consistent in itself: no BEGIN before and no ROLLBACK after it.
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,

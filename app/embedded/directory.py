@@ -9,13 +9,17 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.embedded.apps import AppCredentials, find_app, register_app
+from app.embedded.events import SYSTEM
 from app.embedded.identifiers import new_id
 from app.embedded.identity_sources import link_identity
 from app.embedded.platform import Platform
 from app.embedded.schemas import IdentitySource, UserStatus
 from app.embedded.seeding import SeedPlan, insert_users
+from app.embedded.sending import require_url
 from app.embedded.settings import PlatformSettings
 from app.embedded.tables import ous, tenants, users
+from app.embedded.users import find_user
+from app.embedded.webhooks import Webhook, ensure_webhook, list_webhooks, remove_webhook
 
 _FAILURES_UNTIL_LOCKED = 5
 
@@ -110,9 +114,12 @@ class Directory:
             await link_identity(connection, user_id, provider, subject, self._platform.clock.now())
 
     async def record_sign_in(self, user_id: str, *, succeeded: bool) -> None:
-        """Do to the user what a sign-in does: a success counts as the last one, the fifth failure locks."""
-        async with self._platform.database.write() as connection:
-            failed_attempts = await _require_user(connection, user_id)
+        """Do to the user what a sign-in does: a success counts as the last one, the fifth failure locks.
+
+        Webhooks are told of the lock only.
+        """
+        async with self._platform.write(SYSTEM) as changes:
+            failed_attempts = await _require_user(changes.connection, user_id)
             values: dict[str, str | int]
             if succeeded:
                 values = {"failed_attempts": 0, "last_login_at": self._platform.clock.now()}
@@ -120,7 +127,9 @@ class Directory:
                 values = {"failed_attempts": failed_attempts + 1}
                 if failed_attempts + 1 >= _FAILURES_UNTIL_LOCKED:
                     values |= {"status": UserStatus.LOCKED.value, "status_reason": "Too many failed sign-ins"}
-            await connection.execute(update(users).where(users.c.id == user_id).values(values))
+            await changes.connection.execute(update(users).where(users.c.id == user_id).values(values))
+            if "status" in values and (user := await find_user(changes.connection, user_id, None)):
+                changes.user("user.updated", user)
 
     async def seed_users(
         self,
@@ -128,9 +137,34 @@ class Directory:
         count: int,
         plan: SeedPlan = SeedPlan(),  # noqa: B008  # frozen
     ) -> None:
-        """Insert `count` users quickly: 100,000 in some seconds."""
+        """Insert `count` users quickly: 100,000 in some seconds; webhooks are not told, as of a stock."""
         await self._require_tenant(tenant_id)
         await insert_users(self._platform.database, self._platform.clock, tenant_id, count, plan)
+
+    async def add_webhook(self, url: str, secret: str, tenant_id: str | None = None) -> str:
+        """Send the events of one tenant, or of all, to an endpoint, signed with the secret; returns its id.
+
+        An endpoint at that URL is kept and takes the new secret and tenant. From now on every change is told,
+        also those that a running server makes; delivery is a server's work. Raises ValueError for a URL that
+        is not http(s) and for an empty secret.
+        """
+        require_url(url)
+        if not secret:
+            raise ValueError("a webhook needs a secret")
+        if tenant_id is not None:
+            await self._require_tenant(tenant_id)
+        async with self._platform.database.write() as connection:
+            return await ensure_webhook(connection, url, secret, tenant_id, self._platform.clock.now())
+
+    async def webhooks(self) -> list[Webhook]:
+        """All endpoints that events are sent to, oldest first."""
+        async with self._platform.database.read() as connection:
+            return await list_webhooks(connection)
+
+    async def remove_webhook(self, url: str) -> bool:
+        """Send nothing to that URL any more, nor what is on its way; whether there was such an endpoint."""
+        async with self._platform.database.write() as connection:
+            return await remove_webhook(connection, url)
 
     async def _require_tenant(self, tenant_id: str) -> None:
         if not await self._platform.has_tenant(tenant_id):

@@ -64,9 +64,10 @@ async def list_tenant_groups(call: Call[GroupListQuery, Nothing]) -> PaginatedRe
 
 async def create_tenant_group(call: Call[Nothing, GroupCreate]) -> ApiResponse[GroupResponse]:
     _require_name(call.body.name)
-    async with call.platform.database.write() as connection:
+    async with call.write() as changes:
         now = call.platform.clock.now()
-        group = await create_group(connection, call.path["tenant_id"], call.body, now)
+        group = await create_group(changes.connection, call.path["tenant_id"], call.body, now)
+        changes.group("group.created", group)
     return ApiResponse(data=group_response(group))
 
 
@@ -79,16 +80,19 @@ async def get_tenant_group(call: Call[Nothing, Nothing]) -> ApiResponse[GroupRes
 async def update_tenant_group(call: Call[Nothing, GroupUpdate]) -> ApiResponse[GroupResponse]:
     if isinstance(call.body.name, str):
         _require_name(call.body.name)
-    async with call.platform.database.write() as connection:
-        group = await require_group(connection, call.path["tenant_id"], call.path["group_id"])
-        group = await update_group(connection, group, call.body, call.platform.clock.now())
+    async with call.write() as changes:
+        before = await require_group(changes.connection, call.path["tenant_id"], call.path["group_id"])
+        group = await update_group(changes.connection, before, call.body, call.platform.clock.now())
+        if group.updated_at != before.updated_at:
+            changes.group("group.updated", group)
     return ApiResponse(data=group_response(group))
 
 
 async def delete_tenant_group(call: Call[Nothing, Nothing]) -> None:
-    async with call.platform.database.write() as connection:
-        group = await require_group(connection, call.path["tenant_id"], call.path["group_id"])
-        await delete_group(connection, group, call.platform.clock.now())
+    async with call.write() as changes:
+        group = await require_group(changes.connection, call.path["tenant_id"], call.path["group_id"])
+        await delete_group(changes.connection, group, call.platform.clock.now())
+        changes.group("group.deleted", group)
 
 
 async def list_group_members(call: Call[MemberListQuery, Nothing]) -> PaginatedResponse[GroupMember]:
@@ -104,16 +108,19 @@ async def add_group_members(call: Call[Nothing, MembersAdd]) -> ApiResponse[Memb
     maximum = call.platform.settings.members_per_call_max
     if len(call.body.user_ids) > maximum:
         raise invalid(["body", "user_ids"], f"List should have at most {maximum} items", "too_long")
-    async with call.platform.database.write() as connection:
-        group = await require_group(connection, call.path["tenant_id"], call.path["group_id"])
-        added = await add_members(connection, group, call.body.user_ids, call.platform.clock.now())
-    return ApiResponse(data=added)
+    async with call.write() as changes:
+        group = await require_group(changes.connection, call.path["tenant_id"], call.path["group_id"])
+        added = await add_members(changes.connection, group, call.body.user_ids, call.platform.clock.now())
+        changes.members("group.member_added", group, added)
+    present = len(set(call.body.user_ids)) - len(added)
+    return ApiResponse(data=MembersAdded(added=len(added), already_members=present))
 
 
 async def remove_group_member(call: Call[Nothing, Nothing]) -> None:
-    async with call.platform.database.write() as connection:
-        group = await require_group(connection, call.path["tenant_id"], call.path["group_id"])
-        await remove_member(connection, group, call.path["user_id"])
+    async with call.write() as changes:
+        group = await require_group(changes.connection, call.path["tenant_id"], call.path["group_id"])
+        await remove_member(changes.connection, group, call.path["user_id"])
+        changes.members("group.member_removed", group, [call.path["user_id"]])
 
 
 def _require_name(name: str) -> None:

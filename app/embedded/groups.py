@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from msgspec import UNSET
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,12 +18,12 @@ from app.embedded.group_schemas import (
     GroupResponse,
     GroupType,
     GroupUpdate,
-    MembersAdded,
 )
 from app.embedded.identifiers import new_id
 from app.embedded.schemas import PaginationMeta, ValidationError
 from app.embedded.tables import groups, memberships, users
 from app.embedded.users import MAX_OFFSET, PageRequest, pagination
+from app.embedded.webhooks import watched
 
 GroupRow: TypeAlias = Row[*tuple[Any, ...]]
 
@@ -36,14 +36,16 @@ _COLUMNS = (
     groups.c.created_at,
     groups.c.updated_at,
 )
+_GROUP = select(*_COLUMNS, watched(groups)).where(
+    groups.c.id == bindparam("group_id"),
+    groups.c.tenant_id == bindparam("tenant_id"),
+    groups.c.deleted_at.is_(None),
+)
 
 
 async def require_group(connection: AsyncConnection, tenant_id: str, group_id: str) -> GroupRow:
-    """The group's row. Raises NotFound."""
-    statement = select(*_COLUMNS).where(
-        groups.c.id == group_id, groups.c.tenant_id == tenant_id, groups.c.deleted_at.is_(None)
-    )
-    row = (await connection.execute(statement)).first()
+    """The group's row with `watched`. Raises NotFound."""
+    row = (await connection.execute(_GROUP, {"group_id": group_id, "tenant_id": tenant_id})).first()
     if row is None:
         raise NotFound("Group not found")
     return row
@@ -144,8 +146,8 @@ async def list_members(
 
 async def add_members(
     connection: AsyncConnection, group: GroupRow, user_ids: Sequence[str], now: str
-) -> MembersAdded:
-    """Add users; those already in are ignored. Raises Invalid for unknown ids, and then adds nobody."""
+) -> list[str]:
+    """Add users, return those not in before. Raises Invalid for unknown ids, and then adds nobody."""
     wanted = list(dict.fromkeys(user_ids))
     live = select(users.c.id).where(
         users.c.id.in_(wanted), users.c.tenant_id == group.tenant_id, users.c.deleted_at.is_(None)
@@ -167,14 +169,11 @@ async def add_members(
             )
         ).scalars()
     )
-    fresh = [
-        {"group_id": group.id, "user_id": user_id, "created_at": now}
-        for user_id in wanted
-        if user_id not in present
-    ]
+    fresh = [user_id for user_id in wanted if user_id not in present]
     if fresh:
-        await connection.execute(insert(memberships), fresh)
-    return MembersAdded(added=len(fresh), already_members=len(present))
+        rows = [{"group_id": group.id, "user_id": user_id, "created_at": now} for user_id in fresh]
+        await connection.execute(insert(memberships), rows)
+    return fresh
 
 
 async def remove_member(connection: AsyncConnection, group: GroupRow, user_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -11,7 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from app.embedded.auth import authenticate, require_scope, require_tenant
+from app.embedded.changes import Changes
 from app.embedded.errors import AnyRequest
+from app.embedded.events import Actor
 from app.embedded.platform import Platform
 from app.embedded.tokens import Principal
 from app.embedded.validation import parse_body, parse_query
@@ -32,6 +35,10 @@ class Call(Struct, Generic[Q, B], frozen=True, kw_only=True):
     path: Mapping[str, str]
     query: Q
     body: B
+
+    def write(self) -> AbstractAsyncContextManager[Changes]:
+        """A transaction whose events name the calling app."""
+        return self.platform.write(Actor(id=self.principal.client_id, type="api"))
 
 
 Run: TypeAlias = Callable[[Platform, AnyRequest], Awaitable[Struct | None]]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import select
 
+from app.embedded.changes import Changes
 from app.embedded.database import Database, DatabaseError
+from app.embedded.events import Actor
 from app.embedded.identifiers import Clock
 from app.embedded.keys import load_signing_keys
 from app.embedded.passwords import Passwords
@@ -24,6 +29,8 @@ class Platform:
         self.database = Database(database, readers=settings.readers, busy_timeout_s=settings.busy_timeout_s)
         self.passwords = Passwords(min_length=settings.password_min_length)
         self.clock = Clock()
+        self.new_events = asyncio.Event()
+        """Set when this process has written events; those of others have to be looked for."""
         self._tokens: Tokens | None = None
         self._known_tenants: set[str] = set()
 
@@ -37,6 +44,7 @@ class Platform:
     async def open(self) -> None:
         """Open the database and load the signing keys; both are made at first run."""
         await self.database.open()
+        self.new_events = asyncio.Event()
         settings = self.settings
         self._tokens = Tokens(
             await load_signing_keys(self.database),
@@ -59,6 +67,16 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @asynccontextmanager
+    async def write(self, actor: Actor) -> AsyncIterator[Changes]:
+        """A transaction, as `Database.write`; the events that it collects are written with it."""
+        async with self.database.write() as connection:
+            changes = Changes(connection, actor, self.clock)
+            yield changes
+            told = await changes.record()
+        if told:
+            self.new_events.set()
 
     async def has_tenant(self, tenant_id: str) -> bool:
         """Whether there is such a tenant; remembered once seen, since tenants are never removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -42,6 +43,10 @@ class SeedPlan(Struct, frozen=True, kw_only=True):
     """Every so many users one is DISABLED; 0 is none."""
     mfa_every: int = 0
     """Every so many users one has a second factor; 0 is none."""
+    last_names: tuple[str, ...] = _LAST_NAMES
+    """Given out in turn."""
+    departments: tuple[str, ...] = ()
+    """Given out in turn, under `department` in custom_attributes; none where empty."""
     ou_id: str | None = None
     group_ids: tuple[str, ...] = ()
 
@@ -59,8 +64,11 @@ async def insert_users(database: Database, clock: Clock, tenant_id: str, count: 
 
 def _row(tenant_id: str, number: int, now: str, plan: SeedPlan) -> dict[str, str | int | bool | None]:
     first_name = _FIRST_NAMES[number % len(_FIRST_NAMES)]
-    last_name = _LAST_NAMES[number % len(_LAST_NAMES)]
+    last_name = plan.last_names[number % len(plan.last_names)]
     username = f"{plan.prefix}{number:06d}"
+    custom = {"employee_number": f"{number:06d}"}
+    if plan.departments:
+        custom["department"] = plan.departments[number % len(plan.departments)]
     disabled = plan.disabled_every and number % plan.disabled_every == 0
     return {
         "id": new_id("usr"),
@@ -72,7 +80,7 @@ def _row(tenant_id: str, number: int, now: str, plan: SeedPlan) -> dict[str, str
         "status": (UserStatus.DISABLED if disabled else UserStatus.ACTIVE).value,
         "identity_source": "LOCAL",
         "mfa_enabled": bool(plan.mfa_every and number % plan.mfa_every == 0),
-        "custom_attributes": f'{{"employee_number":"{number:06d}"}}',
+        "custom_attributes": json.dumps(custom, ensure_ascii=False, separators=(",", ":")),
         "created_at": now,
         **name_columns(
             f"{username}@{plan.domain}", username, first_name, last_name, f"{first_name} {last_name} {number}"

@@ -57,3 +57,22 @@ class PlatformSettings(Struct, frozen=True, kw_only=True):
 
     readers: int = 4
     """How many database connections read in parallel."""
+
+    webhook_concurrency: int = 8
+    """Events under way to one webhook endpoint at a time; those of one resource go one after the other."""
+
+    webhook_timeout_s: float = 10.0
+    """Seconds that one delivery may take in all."""
+
+    webhook_retry_s: float = 1.0
+    """A delivery that failed is repeated within this time, and each further one within twice the time before;
+    the wait is random within it."""
+
+    webhook_retry_max_s: float = 60.0
+    """Longest wait before a delivery is repeated."""
+
+    webhook_max_age_s: float = 24 * 3600.0
+    """Age of an event, in seconds, at which a delivery that fails is given up."""
+
+    webhook_poll_s: float = 1.0
+    """Seconds between looks for webhooks and events that another process wrote."""

@@ -17,8 +17,11 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-SCHEMA_VERSION = 1
-"""Kept in SQLite's `user_version`; a database of a later version is refused."""
+SCHEMA_VERSION = 2
+"""Kept in SQLite's `user_version`; a database of a later version is refused.
+
+2 added the webhooks' tables.
+"""
 
 _LIVE = text("deleted_at IS NULL")
 
@@ -171,4 +174,30 @@ signing_keys = Table(
     Column("kid", Text, primary_key=True),
     Column("private_pem", Text, nullable=False),
     Column("created_at", Text, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False, unique=True),
+    Column("secret", Text, nullable=False),  # signs, hence not hashed
+    Column("tenant_id", Text, ForeignKey("tenants.id")),  # null: the events of all tenants
+    Column("created_at", Text, nullable=False),
+)
+
+webhook_outbox = Table(
+    "webhook_outbox",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    # Each index ends with `seq`, as every index of SQLite does with the row's number.
+    Index("ix_outbox_webhook", "webhook_id"),
+    Index("ix_outbox_resource", "webhook_id", "resource_id"),
+    sqlite_autoincrement=True,  # a number is never used twice, or a running server would pass an event over
 )

@@ -105,7 +105,7 @@ async def create_tenant_user(call: Call[Nothing, UserCreate]) -> ApiResponse[Use
     password_hash = (
         await platform.passwords.hash(body.password, "password") if body.password is not None else None
     )
-    async with platform.database.write() as connection:
+    async with call.write() as changes:
         account = NewAccount(
             tenant_id=call.path["tenant_id"],
             status=platform.settings.initial_status,
@@ -113,7 +113,8 @@ async def create_tenant_user(call: Call[Nothing, UserCreate]) -> ApiResponse[Use
             password_hash=password_hash,
             now=platform.clock.now(),
         )
-        user = await create_user(connection, body, account)
+        user = await create_user(changes.connection, body, account)
+        changes.user_created(user)
     return ApiResponse(data=user_response(user))
 
 
@@ -127,26 +128,28 @@ async def get_tenant_user(call: Call[UserQuery, Nothing]) -> ApiResponse[UserRes
 
 async def update_tenant_user(call: Call[Nothing, UserUpdate]) -> ApiResponse[UserResponse]:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.path["tenant_id"])
+    async with call.write() as changes:
+        before = await require_user(changes.connection, call.path["user_id"], call.path["tenant_id"])
         user = await update_user(
-            connection,
-            user,
+            changes.connection,
+            before,
             call.body,
             merge_attributes=platform.settings.merge_custom_attributes,
             now=platform.clock.now(),
         )
+        changes.user_updated(before, user)
     return ApiResponse(data=user_response(user))
 
 
 async def delete_tenant_user(call: Call[DeleteQuery, Nothing]) -> None:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.path["tenant_id"])
+    async with call.write() as changes:
+        user = await require_user(changes.connection, call.path["user_id"], call.path["tenant_id"])
         if fold(call.query.confirm_email) != fold(user.email):
             raise invalid(["query", "confirm_email"], "confirm_email does not match the user's email")
         kept = platform.settings.keep_deleted_names_taken
-        await delete_user(connection, user, platform.clock.now(), keep_names_taken=kept)
+        await delete_user(changes.connection, user, platform.clock.now(), keep_names_taken=kept)
+        changes.user_deleted(user)
 
 
 async def reset_tenant_user_password(
@@ -162,13 +165,14 @@ async def reset_tenant_user_password(
     if body.method == direct and body.new_password is not None:
         await _require_present(call)
         password_hash = await platform.passwords.hash(body.new_password, "new_password")
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.path["tenant_id"])
+    async with call.write() as changes:
+        user = await require_user(changes.connection, call.path["user_id"], call.path["tenant_id"])
         now = platform.clock.now()
         if password_hash is not None:
-            await set_password(connection, user, password_hash, now, require_change=False)
+            await set_password(changes.connection, user, password_hash, now, require_change=False)
+            changes.user("user.password_changed", user)
         else:
-            await record_mail(connection, user.id, "RESET", body.redirect_uri, now)
+            await record_mail(changes.connection, user.id, "RESET", body.redirect_uri, now)
     changed = password_hash is not None
     result = PasswordResetResult(
         user_id=user.id, method=body.method, password_changed=changed, email_sent=not changed
@@ -178,9 +182,10 @@ async def reset_tenant_user_password(
 
 async def update_tenant_user_status(call: Call[Nothing, UserStatusUpdate]) -> ApiResponse[UserResponse]:
     platform = call.platform
-    async with platform.database.write() as connection:
-        user = await require_user(connection, call.path["user_id"], call.path["tenant_id"])
-        user = await set_status(connection, user, call.body, platform.clock.now())
+    async with call.write() as changes:
+        before = await require_user(changes.connection, call.path["user_id"], call.path["tenant_id"])
+        user = await set_status(changes.connection, before, call.body, platform.clock.now())
+        changes.user_updated(before, user)
     return ApiResponse(data=user_response(user))
 
 

@@ -23,6 +23,7 @@ from app.embedded.schemas import (
     UserStatus,
 )
 from app.embedded.tables import groups, memberships, ous, tenants, users
+from app.embedded.webhooks import watched
 
 MAX_OFFSET = 2**62
 """What SQLite can skip; no list has as many rows."""
@@ -46,6 +47,7 @@ _USER = (
         *(column for column in users.c if column.name != "search_text"),
         ous.c.path.label("ou_path"),
         _GROUPS.label("groups"),
+        watched(users),
     )
     .select_from(users.outerjoin(ous, ous.c.id == users.c.ou_id))
     .where(users.c.id == bindparam("user_id"), users.c.deleted_at.is_(None))
@@ -86,7 +88,10 @@ class PageRequest(Struct, frozen=True, kw_only=True):
 
 
 async def find_user(connection: AsyncConnection, user_id: str, tenant_id: str | None) -> UserRow | None:
-    """The user's row with `ou_path` and `groups`; None when deleted or not of the tenant, if one is given."""
+    """The user's row with `ou_path`, `groups` and `watched`; None when deleted.
+
+    None also when not of the tenant, if one is given.
+    """
     if tenant_id is None:
         result = await connection.execute(_USER, {"user_id": user_id})
     else:
