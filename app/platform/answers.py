@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
 import httpx
 import msgspec
 
@@ -52,13 +55,43 @@ def error_of(
     if status == 403:
         return Denied(call, text or "forbidden")
     if status == 429:
-        return Throttled(call, text or "too many requests", _retry_after_s(headers))
-    if status >= 500:
+        return Throttled(call, text or "too many requests", retry_after_s(headers))
+    if status >= 500 or status == 408:
         # 502-504 come from what stands before the platform; the call may have been carried out all the same.
+        # A 408 is given to a request that did not arrive whole.
+        doubt = wrote and status != 408
         return Unavailable(
-            call, f"status {status}", outcome_unknown=wrote, retry_after_s=_retry_after_s(headers)
+            call, f"status {status}", outcome_unknown=doubt, retry_after_s=retry_after_s(headers)
         )
-    return Unreadable(call, f"unexpected status {status}", outcome_unknown=wrote and status < 300)
+    # A redirection is not followed, and may be the answer to a write that was done (303).
+    return Unreadable(call, f"unexpected status {status}", outcome_unknown=wrote and status < 400)
+
+
+def retry_after_s(headers: httpx.Headers) -> float | None:
+    """`Retry-After` in seconds from now (RFC 9110 §10.2.3), a week at most; None where none can be read.
+
+    A date is compared with the answer's own `Date`, so that it does not matter how our clock is set.
+    """
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        until = _date(value)
+        if until is None:
+            return None
+        now = _date(headers.get("date", "")) or datetime.now(UTC)
+        seconds = max(0.0, (until - now).total_seconds())
+    return min(seconds, _MAX_RETRY_S) if seconds >= 0 else None
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _error_body(body: bytes) -> _ErrorBody | None:
@@ -74,12 +107,3 @@ def _text(error: _ErrorBody | None) -> str:
     if isinstance(error.detail, str):
         return error.detail[:_MAX_DETAIL]
     return "; ".join(f"{'.'.join(map(str, p.loc))}: {p.msg}" for p in error.detail)[:_MAX_DETAIL]
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """`Retry-After` in seconds; its date form is rare among APIs and read as absent, like any nonsense."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(seconds, _MAX_RETRY_S) if seconds >= 0 else None

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from app.platform.client import PlatformClient, decode
+from app.platform.client import PlatformClient, confirm, decode
 from app.platform.errors import Missing
 from app.wire.groups import (
     GroupCreate,
@@ -47,7 +47,7 @@ class GroupClient:
         )
 
     async def create(self, tenant_id: str, name: str) -> PlatformGroup:
-        """Make a group; `Taken` where the name is in use. Never repeated by itself."""
+        """Make a group; `Taken` where the name is in use. Repeated only if not applied."""
         body = await self._platform.send(
             "POST", self._all(tenant_id), body=GroupCreate(name=name), expect=201
         )
@@ -66,8 +66,10 @@ class GroupClient:
         return decode(_ENVELOPE, body, "PATCH group", wrote=True).data
 
     async def delete(self, tenant_id: str, group_id: str) -> None:
-        """Delete a group; its members stay users. Not repeated by itself: a second one answers 404."""
-        await self._platform.send("DELETE", self._one(tenant_id, group_id), expect=204, resource_id=group_id)
+        """Delete a group; its members stay users. `Missing` also where the first attempt's answer is lost."""
+        await self._platform.send(
+            "DELETE", self._one(tenant_id, group_id), expect=204, resource_id=group_id, idempotent=True
+        )
 
     async def members(self, tenant_id: str, group_id: str, page: int, per_page: int) -> MemberPage:
         """One page of the members."""
@@ -78,7 +80,7 @@ class GroupClient:
 
     async def add(self, tenant_id: str, group_id: str, user_ids: tuple[str, ...]) -> None:
         """Add users, all or none: `Rejected` where one is unknown. Who is a member already is ignored."""
-        await self._platform.send(
+        body = await self._platform.send(
             "POST",
             f"{self._one(tenant_id, group_id)}/members",
             body=MembersAdd(user_ids=user_ids),
@@ -86,9 +88,10 @@ class GroupClient:
             resource_id=group_id,
             idempotent=True,
         )
+        confirm(body, "POST members")
 
     async def remove(self, tenant_id: str, group_id: str, user_id: str) -> bool:
-        """Remove a user; False where there was no such membership, or no such group or user."""
+        """Remove a user; False where there is no such membership (any more), or no such group or user."""
         path = f"{self._one(tenant_id, group_id)}/members/{quote(user_id, safe='')}"
         try:
             await self._platform.send("DELETE", path, expect=204, resource_id=user_id, idempotent=True)
