@@ -5,7 +5,7 @@ exactly or not at all. `predicate` turns a bound filter into a function of one r
 
 - Strings compare without case (`str.casefold`) unless the attribute is `caseExact`; references and binaries
   compare exactly, numbers by value, dateTimes as instants (UTC where there is no offset; every
-  digit of a fraction counts).
+  digit of a fraction counts). What no database keeps in a text (NUL, lone surrogates) compares as U+FFFD.
 - A comparison with a multi-valued attribute holds when it holds for any value. `ne` is "not `eq`" for a
   single value, so an unassigned attribute differs; with several values it holds when some value differs or
   there is none. Every other comparison with an unassigned attribute is false.
@@ -235,18 +235,18 @@ def predicate(f: Filter, model: ResourceModel) -> Callable[[Resource], bool]:
         read = _reader(ref)
         if isinstance(term, ValuePath):
             matches = element_predicate(term.filter, ref.attribute)
-            return lambda resource: any(map(matches, _values(read(resource))))
+            return lambda resource: any(map(matches, values_of(read(resource))))
         value = _inner_value(ref.attribute, ref.sub, primary_default=isinstance(term, Compare))
         if isinstance(term, Present):
             if ref.sub is None:
-                return lambda resource: _is_present(read(resource))
-            return lambda resource: any(_is_present(value(v)) for v in _values(read(resource)))
+                return lambda resource: is_present(read(resource))
+            return lambda resource: any(is_present(value(v)) for v in values_of(read(resource)))
         test = _comparison(ref.leaf, term.op, term.value)
         if not ref.attribute.multi_valued:
             return (lambda r: test(read(r))) if ref.sub is None else (lambda r: test(value(read(r))))
         if term.op == "ne":
-            return lambda r: not (found := _values(read(r))) or any(test(value(v)) for v in found)
-        return lambda r: any(test(value(v)) for v in _values(read(r)))
+            return lambda r: not (found := values_of(read(r))) or any(test(value(v)) for v in found)
+        return lambda r: any(test(value(v)) for v in values_of(read(r)))
 
     return _compile(f, leaf)
 
@@ -264,7 +264,7 @@ def element_predicate(f: Filter, attribute: Attribute) -> Callable[[Any], bool]:
         inner = sub if attribute.type == "complex" else None
         value = _inner_value(attribute, inner, primary_default=isinstance(term, Compare))
         if isinstance(term, Present):
-            return lambda element: _is_present(value(element))
+            return lambda element: is_present(value(element))
         test = _comparison(sub, term.op, term.value)
         return lambda element: test(value(element))
 
@@ -299,7 +299,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def _comparison(leaf: Attribute, op: CompareOp, value: CompareValue) -> Test:
-    key = _key(leaf)
+    key = comparison_key(leaf)
     wanted = key(value)
     if wanted is None:
         raise InvalidFilter(f"{leaf.name} cannot be compared with {value!r}")
@@ -314,8 +314,11 @@ def _comparison(leaf: Attribute, op: CompareOp, value: CompareValue) -> Test:
     return test
 
 
-def _key(leaf: Attribute) -> Callable[[Any], Any]:
-    """What a value compares by; None for a value that is missing or of another type."""
+def comparison_key(leaf: Attribute) -> Callable[[Any], Any]:
+    """What a value compares by; None for a value that is missing or of another type.
+
+    A bool, int or float as it is, an `Instant`, or a string by `text_key`.
+    """
     match leaf.type:
         case "boolean":
             return lambda v: v if isinstance(v, bool) else None
@@ -324,9 +327,18 @@ def _key(leaf: Attribute) -> Callable[[Any], Any]:
         case "dateTime":
             return lambda v: parse_instant(v) if isinstance(v, str) else None
         case kind if leaf.case_exact or kind in ("reference", "binary"):
-            return lambda v: v if isinstance(v, str) else None
+            return lambda v: text_key(v, exact=True) if isinstance(v, str) else None
         case _:
-            return lambda v: v.casefold() if isinstance(v, str) else None
+            return lambda v: text_key(v, exact=False) if isinstance(v, str) else None
+
+
+_NOT_KEPT = re.compile("[\0\ud800-\udfff]")
+
+
+def text_key(text: str, *, exact: bool) -> str:
+    """What a string compares by, in memory and in the index: storable, and folded unless `exact`."""
+    key = text if exact else text.casefold()
+    return key if key.isascii() and "\0" not in key else _NOT_KEPT.sub("\ufffd", key)
 
 
 def _reader(ref: AttributeRef) -> Callable[[Resource], Any]:
@@ -354,17 +366,17 @@ def _inner_value(
     return lambda value: value.get(name) if isinstance(value, dict) else None
 
 
-def _values(value: Any) -> list[Any]:
+def values_of(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
 
 
-def _is_present(value: Any) -> bool:
+def is_present(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_is_present(v) for v in value.values())
+        return any(is_present(v) for v in value.values())
     if isinstance(value, list):
-        return any(_is_present(v) for v in value)
+        return any(is_present(v) for v in value)
     return value is not None and value != ""
 
 
@@ -382,13 +394,13 @@ def sort_key(ref: AttributeRef) -> Callable[[Resource], tuple[int, Any]]:
         ref = AttributeRef(urn=ref.urn, attribute=ref.attribute, sub=value)
     if "never" in (ref.attribute.returned, ref.leaf.returned):
         raise InvalidValue(f"sortBy: {ref.text} is never returned")
-    read, key = _reader(ref), _key(ref.leaf)
+    read, key = _reader(ref), comparison_key(ref.leaf)
     inner = _inner_value(ref.attribute, ref.sub, primary_default=True)
 
     def key_of(resource: Resource) -> tuple[int, Any]:
         value = read(resource)
         if ref.attribute.multi_valued:
-            values = _values(value)
+            values = values_of(value)
             primary = (v for v in values if isinstance(v, dict) and v.get("primary") is True)
             value = next(primary, values[0] if values else None)
         found = key(inner(value))

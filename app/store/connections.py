@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.store.errors import ConnectionNotFound, InvalidRecord, NameTaken, UnreadableRow
-from app.store.session import Database
+from app.store.session import Database, Transaction
 from app.store.sources import Clock, Ids, new_id, utc_now
 from app.store.tables import connections
 
@@ -55,6 +55,14 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where groups live: on the platform, or in the bridge's own database where the platform has no place."""
     group_patch: Literal["no-content", "resource"] = "no-content"
     """Whether a PATCH of a group answers 204, or 200 with the resource."""
+    search: Literal["indexed", "live"] = "indexed"
+    """Whether searches use the bridge's index, or only the platform's own lists, read within bounds."""
+    explain: bool = False
+    """Whether the client may ask how a search would be answered (`SCIM-Bridge-Explain`)."""
+    requests_per_second: float | None = None
+    """The rate limit in place of the setting's; 0: none."""
+    request_burst: int | None = None
+    """The burst in place of the setting's."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +84,10 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connections:
-    """The connections of all tenants; they belong to the operator, so listing them takes no tenant."""
+    """The connections of all tenants; they belong to the operator, so listing them takes no tenant.
+
+    `within` is a transaction under way, for several changes to be one.
+    """
 
     def __init__(self, db: Database, clock: Clock = utc_now, ids: Ids = new_id) -> None:
         self._db = db
@@ -92,12 +103,13 @@ class Connections:
         domain: str = "default",
         dialect: DialectSettings | None = None,
         policies: Policies | None = None,
+        within: Transaction | None = None,
     ) -> Connection:
         """Store a new connection.
 
         Raises NameTaken, or InvalidRecord for a field outside its form.
         """
-        _check(name=name, tenant_id=tenant_id, mapping=mapping, domain=domain)
+        check_connection(name=name, tenant_id=tenant_id, mapping=mapping, domain=domain)
         connection = Connection(
             id=self._ids("con"),
             name=name,
@@ -114,11 +126,46 @@ class Connections:
             "policies": _encode(connection.policies),
         }
         try:
-            async with self._db.write() as db:
+            async with self._db.write(within) as db:
                 await db.execute(insert(connections).values(row))
         except IntegrityError as error:
             raise NameTaken(f"there is a connection named {name!r} already") from error
         return connection
+
+    async def update(
+        self,
+        connection_id: str,
+        *,
+        mapping: str,
+        domain: str,
+        dialect: DialectSettings,
+        policies: Policies,
+        within: Transaction | None = None,
+    ) -> Connection:
+        """Change what may be changed of a connection; its name and its tenant stay.
+
+        Keys of the stored settings that this release does not know stay too. A server that runs goes on with
+        the former settings until its `TokenCache` reads the connection anew. Raises ConnectionNotFound, or
+        InvalidRecord for a field outside its form.
+        """
+        async with self._db.write(within) as db:
+            # FOR UPDATE, because the stored settings are read, changed and written back.
+            found = select(connections).where(connections.c.id == connection_id).with_for_update()
+            row = (await db.execute(found)).first()
+            if row is None:
+                raise ConnectionNotFound(f"no connection has the id {connection_id!r}")
+            stored = decode_connection(row)
+            check_connection(name=stored.name, tenant_id=stored.tenant_id, mapping=mapping, domain=domain)
+            values = {
+                "mapping": mapping,
+                "domain": domain,
+                "dialect": _encode(dialect, keep=row.dialect),
+                "policies": _encode(policies, keep=row.policies),
+            }
+            await db.execute(update(connections).where(connections.c.id == connection_id).values(values))
+        return msgspec.structs.replace(
+            stored, mapping=mapping, domain=domain, dialect=dialect, policies=policies
+        )
 
     async def get(self, connection_id: str) -> Connection | None:
         """Find a connection by id."""
@@ -132,20 +179,20 @@ class Connections:
             row = (await db.execute(select(connections).where(connections.c.name == name))).first()
         return None if row is None else decode_connection(row)
 
-    async def list(self) -> Sequence[Connection]:
+    async def list(self, *, within: Transaction | None = None) -> Sequence[Connection]:
         """Answer all connections, oldest first."""
-        async with self._db.read() as db:
+        async with self._db.read(within) as db:
             rows = await db.execute(select(connections).order_by(connections.c.created_at, connections.c.id))
         return [decode_connection(row) for row in rows]
 
-    async def remove(self, id_or_name: str) -> str:
+    async def remove(self, id_or_name: str, *, within: Transaction | None = None) -> str:
         """Remove a connection together with its tokens; answer its id.
 
         What the connection's client wrote stays, as do links: they are the tenant's. Raises
         ConnectionNotFound.
         """
         this = or_(connections.c.id == id_or_name, connections.c.name == id_or_name)
-        async with self._db.write() as db:
+        async with self._db.write(within) as db:
             connection_id = await db.scalar(select(connections.c.id).where(this))
             if connection_id is None:
                 raise ConnectionNotFound(f"no connection has the id or name {id_or_name!r}")
@@ -169,19 +216,8 @@ def decode_connection(row: Sequence[Any]) -> Connection:
     )
 
 
-def _encode(setting: msgspec.Struct) -> str:
-    return msgspec.json.encode(setting).decode()
-
-
-def _decode(connection_id: str, text: str, form: type[_Setting]) -> _Setting:
-    # Keys of a newer release are passed over: two releases share the database during an upgrade.
-    try:
-        return msgspec.json.decode(text, type=form)
-    except msgspec.DecodeError as error:
-        raise UnreadableRow(f"connection {connection_id}: {form.__name__} cannot be read: {error}") from error
-
-
-def _check(*, name: str, tenant_id: str, mapping: str, domain: str) -> None:
+def check_connection(*, name: str, tenant_id: str, mapping: str, domain: str) -> None:
+    """Raise InvalidRecord for a field outside its form."""
     if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise InvalidRecord(f"a connection's name has 1 to {MAX_NAME_LENGTH} printable characters")
     if _ID.fullmatch(name):
@@ -192,3 +228,19 @@ def _check(*, name: str, tenant_id: str, mapping: str, domain: str) -> None:
         raise InvalidRecord("a mapping is the name or the path of a mapping file")
     if not _DOMAIN.fullmatch(domain):
         raise InvalidRecord(f"provisioning domain {domain!r} does not match {_DOMAIN.pattern}")
+
+
+def _encode(setting: msgspec.Struct, keep: str = "{}") -> str:
+    # What `keep`, the stored form so far, has beyond this release is a newer one's.
+    stored = msgspec.json.decode(keep, type=dict[str, msgspec.Raw])
+    known = {field.encode_name for field in msgspec.structs.fields(setting)}
+    own = msgspec.json.decode(msgspec.json.encode(setting), type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({**own, **{k: v for k, v in stored.items() if k not in known}}).decode()
+
+
+def _decode(connection_id: str, text: str, form: type[_Setting]) -> _Setting:
+    # Keys of a newer release are passed over: two releases share the database during an upgrade.
+    try:
+        return msgspec.json.decode(text, type=form)
+    except msgspec.DecodeError as error:
+        raise UnreadableRow(f"connection {connection_id}: {form.__name__} cannot be read: {error}") from error

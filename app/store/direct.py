@@ -7,7 +7,7 @@ the way of every request that is most of what they cost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -48,3 +48,26 @@ class DirectConnection:
         if self._connection is not None:
             self._connection.close()
         self._engine.dispose()
+
+
+class DirectPool:
+    """Several connections, for units that take long: as many run side by side."""
+
+    def __init__(self, connections: Sequence[DirectConnection]) -> None:
+        self._all = tuple(connections)
+        self._free = list(connections)
+        self._places = asyncio.Semaphore(len(self._all))
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on a connection that is free; its errors pass through."""
+        async with self._places:
+            connection = self._free.pop()
+            try:
+                return await connection.run(work)
+            finally:
+                self._free.append(connection)
+
+    async def close(self) -> None:
+        """Let the last units end, then close."""
+        for connection in self._all:
+            await connection.close()

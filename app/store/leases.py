@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from app.store.errors import LeaseTimeout, StoreUnavailable
 from app.store.keys import bounded_key
@@ -54,6 +54,33 @@ class Leases:
         finally:
             # Also when it was interrupted while acquiring: the row may have been written.
             await self._release(stored_key, owner, held=held)
+
+    @asynccontextmanager
+    async def try_hold(self, key: str, ttl_s: float) -> AsyncIterator[Lease | None]:
+        """Hold the lease of a key for the length of the block, or give None where somebody else holds it.
+
+        For work that may take longer than `ttl_s`: the holder renews. Raises StoreUnavailable.
+        """
+        stored_key = bounded_key(key)
+        owner = self._ids("lea")
+        if not await self._try(stored_key, owner, ttl_s):
+            yield None
+            return
+        try:
+            yield Lease(self, stored_key, owner)
+        finally:
+            await self._release(stored_key, owner, held=True)
+
+    async def renew(self, key: str, owner: str, ttl_s: float) -> None:
+        """Let a lease end `ttl_s` from now. Raises LeaseTimeout where it has passed to somebody else."""
+        statement = (
+            update(leases)
+            .where(leases.c.key == key, leases.c.owner == owner)
+            .values(expires_at=self._db.now(ttl_s))
+        )
+        async with self._db.write() as db:
+            if not (await db.execute(statement)).rowcount:
+                raise LeaseTimeout(f"the lease {key!r} ran out and was taken over")
 
     async def _acquire(self, key: str, owner: str, ttl_s: float, wait_s: float) -> None:
         patience_ends = time.monotonic() + wait_s
@@ -97,3 +124,16 @@ class Leases:
             return
         if held and not released:
             _log.warning("lease %r ran out before its holder was done", key)
+
+
+class Lease:
+    """A lease that is held."""
+
+    def __init__(self, leases: Leases, key: str, owner: str) -> None:
+        self._leases = leases
+        self._key = key
+        self._owner = owner
+
+    async def renew(self, ttl_s: float) -> None:
+        """Let it end `ttl_s` from now; raises LeaseTimeout where somebody else has taken it meanwhile."""
+        await self._leases.renew(self._key, self._owner, ttl_s)

@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from app.store.errors import InvalidRecord
 from app.store.hints import Hints
 from app.store.keys import batches, bounded_key
+from app.store.link_changes import LinkAdditions, LinkChange, LinkRow
 from app.store.session import Database
 from app.store.sources import Clock, utc_now
 from app.store.tables import link_state, links
@@ -34,20 +35,6 @@ _FIND = (
     .where(*(links.c[name] == bindparam(name) for name in _FIND_BY))
     .order_by(links.c.first_seen_at, links.c.resource_id)
 )
-_ALL_OF = select(links.c.domain, links.c.kind, links.c.value).where(
-    links.c.tenant_id == bindparam("of_tenant"), links.c.resource_id == bindparam("of_resource")
-)
-_OF_DOMAIN = _ALL_OF.where(links.c.domain.in_(("", bindparam("of_domain"))))
-_DELETE = delete(links).where(
-    links.c.tenant_id == bindparam("of_tenant"),
-    links.c.domain == bindparam("of_domain"),
-    links.c.kind == bindparam("of_kind"),
-    links.c.value == bindparam("of_value"),
-    links.c.resource_id == bindparam("of_resource"),
-)
-
-_Row = tuple[str, str, str]
-"""Domain, kind, value as stored."""
 
 
 class LinkEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,52 +102,50 @@ class Links:
         With a `domain`, `externalId` links of other domains are left alone (and may not be among `entries`);
         without, `entries` are all the user has. Links that stay keep their place in the order.
         """
+        change = self.change(tenant_id, resource_id, entries, domain=domain)
+        if await self._db.read_unit(change.is_made):
+            return False
+        try:
+            await self._db.write_unit(change.make)
+        finally:
+            # Also when the outcome of the commit is unknown.
+            change.drop_hints()
+        return True
+
+    def change(
+        self,
+        tenant_id: str,
+        resource_id: str,
+        entries: Iterable[LinkEntry],
+        *,
+        domain: str | None = None,
+    ) -> LinkChange:
+        """What `replace` does, for a transaction that does more.
+
+        Raises InvalidRecord as `replace` does.
+        """
         wanted = {_row_of(entry.kind, entry.value, entry.domain) for entry in entries}
         if domain is not None and any(row[0] not in ("", domain) for row in wanted):
             raise InvalidRecord(f"links of another domain than {domain!r}")
-        stored = _ALL_OF if domain is None else _OF_DOMAIN
-        by = {"of_tenant": tenant_id, "of_resource": resource_id, "of_domain": domain}
-
-        def present(db: Connection) -> set[_Row]:
-            return {(row[0], row[1], row[2]) for row in db.execute(stored, by)}
-
-        if await self._db.read_unit(present) == wanted:
-            return False
-        touched: set[_Row] = set(wanted)
-
-        def make_so(db: Connection) -> None:
-            found = present(db)
-            touched.update(found)
-            if gone := found - wanted:
-                db.execute(_DELETE, [_delete_values(tenant_id, resource_id, row) for row in gone])
-            if new := wanted - found:
-                now = self._clock()
-                db.execute(
-                    self._db.insert(links).on_conflict_do_nothing(),
-                    [_values(tenant_id, resource_id, row, now) for row in new],
-                )
-
-        try:
-            await self._db.write_unit(make_so)
-        finally:
-            # Also when the outcome of the commit is unknown.
-            self._hints.drop((tenant_id, *row) for row in touched)
-        return True
+        of = (tenant_id, resource_id, domain)
+        return LinkChange(self._db, self._clock, self._hints, of, wanted)
 
     async def add_missing(self, tenant_id: str, many: Iterable[tuple[str, LinkEntry]]) -> None:
         """Add links, given as user id and entry, that are not there yet; remove none.
 
         Written in batches, each a transaction of its own: what was written before a failure stays.
         """
-        now = self._clock()
-        statement = self._db.insert(links).on_conflict_do_nothing()
         for batch in batches(many, _BATCH):
-            rows = [(user, _row_of(entry.kind, entry.value, entry.domain)) for user, entry in batch]
+            additions = self.additions(tenant_id, batch)
             try:
-                async with self._db.write() as db:
-                    await db.execute(statement, [_values(tenant_id, user, row, now) for user, row in rows])
+                await self._db.write_unit(additions.make)
             finally:
-                self._hints.drop((tenant_id, *row) for _, row in rows)
+                additions.drop_hints()
+
+    def additions(self, tenant_id: str, many: Iterable[tuple[str, LinkEntry]]) -> LinkAdditions:
+        """What `add_missing` does, for a transaction that does more."""
+        rows = {(user, _row_of(entry.kind, entry.value, entry.domain)) for user, entry in many}
+        return LinkAdditions(self._db, self._clock, self._hints, tenant_id, rows)
 
     async def forget(self, tenant_id: str, resource_id: str) -> None:
         """Remove all links of a user, of every domain."""
@@ -216,30 +201,7 @@ def stored_value(kind: LinkKind, value: str) -> str:
     return bounded_key(value if kind == "externalId" else value.casefold())
 
 
-def _row_of(kind: LinkKind, value: str, domain: str) -> _Row:
+def _row_of(kind: LinkKind, value: str, domain: str) -> LinkRow:
     if (kind == "externalId") is not bool(domain):
         raise InvalidRecord("an externalId link belongs to a domain, the other kinds to none")
     return domain, kind, stored_value(kind, value)
-
-
-def _values(tenant_id: str, resource_id: str, row: _Row, now: datetime) -> dict[str, str | datetime]:
-    domain, kind, value = row
-    return {
-        "tenant_id": tenant_id,
-        "domain": domain,
-        "kind": kind,
-        "value": value,
-        "resource_id": resource_id,
-        "first_seen_at": now,
-    }
-
-
-def _delete_values(tenant_id: str, resource_id: str, row: _Row) -> dict[str, str]:
-    domain, kind, value = row
-    return {
-        "of_tenant": tenant_id,
-        "of_domain": domain,
-        "of_kind": kind,
-        "of_value": value,
-        "of_resource": resource_id,
-    }

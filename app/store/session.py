@@ -30,7 +30,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
 )
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,11 +39,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store import migrations
-from app.store.direct import DirectConnection
+from app.store.direct import DirectConnection, DirectPool
 from app.store.errors import StoreUnavailable, UnsupportedDatabase
 from app.store.tables import UtcDateTime
 
 T = TypeVar("T")
+
+Transaction = AsyncConnection
+"""What `Database.write` gives, for several stores to write into one transaction."""
 
 BUSY_TIMEOUT_S = 5.0
 """How long a SQLite connection waits for another process's write to end before it gives up.
@@ -55,6 +57,9 @@ stay below what a SCIM client waits for an answer.
 """
 
 _WAL_PAUSE_S = 0.05
+
+_SNAPSHOTS = 4
+"""Searches that run side by side on SQLite."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -87,6 +92,7 @@ class Database:
         self._reader: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
         self._direct: tuple[DirectConnection, DirectConnection] | None = None
+        self._snapshots: DirectPool | None = None
         # SQLite has one writer at a time. Waiting for one's turn here is fair and costs nothing; in SQLite it
         # is polling, without order, and ends with "database is locked".
         self._turn: AbstractAsyncContextManager[Any] = nullcontext()
@@ -112,6 +118,7 @@ class Database:
             self._reader, self._writer = _make_engines(self._url)
             if self.dialect == "sqlite":
                 self._direct = _make_direct(self._url)
+                self._snapshots = _make_snapshots(self._url)
             try:
                 if self.dialect == "sqlite":
                     await self._use_wal()
@@ -122,34 +129,46 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections; may be called twice."""
-        reader, writer, direct = self._reader, self._writer, self._direct
-        self._reader = self._writer = self._direct = None
+        reader, writer, direct, snapshots = self._reader, self._writer, self._direct, self._snapshots
+        self._reader = self._writer = self._direct = self._snapshots = None
         for connection in direct or ():
             await connection.close()
+        if snapshots is not None:
+            await snapshots.close()
         if reader is not None and reader is not writer:
             await reader.dispose()
         if writer is not None:
             await writer.dispose()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, within: Transaction | None = None) -> AsyncIterator[AsyncConnection]:
         """Give a connection for reading; each statement sees what is committed when it starts.
+
+        `within` is a transaction under way: then the block reads in that transaction.
 
         What has to be read as one state belongs into one statement. SQLite refuses writes here, PostgreSQL
         undoes them. Trouble with the database is raised as StoreUnavailable.
         """
+        if within is not None:
+            yield within
+            return
         with _translated(self._url):
             async with _opened(self._reader).connect() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, within: Transaction | None = None) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a transaction that commits at the end, or rolls back if the block raises.
+
+        `within` is a transaction under way: then the block takes part in that transaction.
 
         On SQLite it is begun with BEGIN IMMEDIATE: a transaction that begins as a reader and writes later
         fails at once when another wrote in between, and no waiting helps. IntegrityError passes through, for
         the caller to say what was in the way; other trouble is raised as StoreUnavailable.
         """
+        if within is not None:
+            yield within
+            return
         with _translated(self._url):
             async with self._turn, _opened(self._writer).begin() as connection:
                 yield connection
@@ -160,6 +179,20 @@ class Database:
             if self._direct is not None:
                 return await self._direct[0].run(work)
             async with _opened(self._reader).connect() as connection:
+                return await connection.run_sync(work)
+
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run a unit of reading whose statements all see one state of the database.
+
+        For searches: they may take long, and on SQLite hold up neither other reads nor writes.
+        """
+        with _translated(self._url):
+            if self._snapshots is not None:
+                return await self._snapshots.run(work)
+            async with _opened(self._reader).connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+                # To compile a large filter takes longer than to run it.
+                await connection.exec_driver_sql("SET LOCAL jit = off")
                 return await connection.run_sync(work)
 
     async def write_unit(self, work: Callable[[Connection], T]) -> T:
@@ -194,12 +227,17 @@ class Database:
         return func.clock_timestamp(type_=UtcDateTime()) + literal(timedelta(seconds=plus_s), Interval())
 
     async def ping(self, timeout_s: float = 2.0) -> None:
-        """Raise StoreUnavailable unless the database answers within `timeout_s`."""
+        """Raise StoreUnavailable unless the database answers within `timeout_s` and has the schema.
+
+        A newer schema is no trouble: in an upgrade of several replicas the first one migrates for all.
+        """
         try:
             async with asyncio.timeout(timeout_s), self.read() as connection:
-                await connection.execute(text("SELECT 1"))
+                version = await connection.run_sync(migrations.stamped_version)
         except TimeoutError as error:
             raise StoreUnavailable(f"the database did not answer within {timeout_s:g} s") from error
+        if version is None or version < migrations.HEAD:
+            raise StoreUnavailable(f"the database is at schema {version!r}, not {migrations.HEAD!r}")
 
     async def _use_wal(self) -> None:
         """Switch the file to write-ahead logging, which lets readers and a writer work side by side.
@@ -310,6 +348,19 @@ def _make_direct(url: URL) -> tuple[DirectConnection, DirectConnection]:
     event.listen(writer, "connect", _set_writer_pragmas)
     event.listen(writer, "begin", _begin)
     return DirectConnection(reader, transactions=False), DirectConnection(writer, transactions=True)
+
+
+def _make_snapshots(url: URL) -> DirectPool:
+    """Make the connections for `snapshot` on SQLite."""
+
+    def make() -> DirectConnection:
+        connect_args = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
+        engine = create_engine(url.set(drivername="sqlite"), connect_args=connect_args)
+        event.listen(engine, "connect", _set_reader_pragmas)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        return DirectConnection(engine, transactions=True)
+
+    return DirectPool([make() for _ in range(_SNAPSHOTS)])
 
 
 def _set_reader_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -12,10 +12,12 @@ from app.store.group_records import GroupRecords
 from app.store.leases import Leases
 from app.store.links import Links
 from app.store.local_groups import LocalGroups
+from app.store.server_keys import ServerKeys
 from app.store.session import Database
 from app.store.sources import Clock, Ids, SecretBytes, new_id, utc_now
 from app.store.token_cache import TokenCache
 from app.store.tokens import Tokens
+from app.store.user_index import UserIndex
 
 
 class Store:
@@ -37,9 +39,11 @@ class Store:
         # PostgreSQL is chosen to run several replicas, whose writes a hint would not know of.
         hints = 0 if db.dialect == "postgresql" else 20_000
         self.links = Links(db, clock, hints=hints, monotonic=monotonic)
+        self.index = UserIndex(db, self.links, clock)
         self.group_records = GroupRecords(db)
         self.local_groups = LocalGroups(db, clock, ids)
         self.leases = Leases(db, ids)
+        self.server_keys = ServerKeys(db, clock, secret_bytes)
 
     @classmethod
     async def open(

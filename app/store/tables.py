@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -60,6 +61,12 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+
+_Exact = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text ordered by code point, as SQLite and Python order it."""
+
+_Wide = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type is INTEGER."""
 
 connections = Table(
     "connections",
@@ -174,4 +181,75 @@ leases = Table(
     Column("key", String(400), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# The index: what is searched for. See user_index.
+
+index_views = Table(
+    "index_views",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("domain", String(64), nullable=False),
+    Column("mapping", String(128), nullable=False),
+    Column("complete_since", UtcDateTime),
+    Column("swept_at", UtcDateTime),
+    Column("refreshed_at", UtcDateTime),
+    Column("sweeps", Integer, nullable=False),
+    Column("sweep", Text),
+    UniqueConstraint("tenant_id", "domain", "mapping"),
+    # The id of a view that is gone is not given to another: somebody may still hold it.
+    sqlite_autoincrement=True,
+)
+
+index_attributes = Table(
+    "index_attributes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+index_users = Table(
+    "index_users",
+    metadata,
+    Column("seq", _Wide, primary_key=True),
+    Column("view_id", ForeignKey(index_views.c.id), nullable=False),
+    Column("user_id", _Exact, nullable=False),
+    Column("created", _Exact, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("dirty", Boolean, nullable=False),
+    # When it last became dirty; stays when it is read.
+    Column("dirty_at", UtcDateTime),
+    Column("row_digest", LargeBinary),
+    Column("read_at", UtcDateTime),
+    Column("seen", Integer, nullable=False),
+    UniqueConstraint("view_id", "user_id"),
+    Index(None, "view_id", "state", "created", "user_id"),
+    Index(None, "view_id", "dirty", "dirty_at", "user_id"),
+)
+
+# Of present users only: what is here needs no look at index_users. No foreign keys: every row would pay.
+index_values = Table(
+    "index_values",
+    metadata,
+    Column("view_id", Integer, primary_key=True, autoincrement=False),
+    Column("attribute_id", Integer, primary_key=True, autoincrement=False),
+    # The first characters of the key, and where there are more, all of it.
+    Column("key", _Exact, primary_key=True),
+    Column("user_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("element", Integer, primary_key=True, autoincrement=False),
+    Column("whole", _Exact),
+    Index(None, "user_seq", "attribute_id"),
+    sqlite_with_rowid=False,
+)
+
+# What the bridge has made up for itself and its replicas must agree on.
+
+server_keys = Table(
+    "server_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("secret", LargeBinary(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )

@@ -80,6 +80,10 @@ class TokenCache:
             self._used[entry.answer.token.id] = now
         return entry.answer
 
+    def remembers(self, secret: str) -> bool:
+        """Whether this secret was valid when it was last looked up; costs no database access."""
+        return well_formed(secret) and digest_of(secret) in self._entries
+
     def clear(self) -> None:
         """Forget all answers, for a revocation made in this process to take effect at once."""
         # A new dict, so that a load under way puts its answer, read before the revocation, into the old one.

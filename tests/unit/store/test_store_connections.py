@@ -117,6 +117,74 @@ async def test_settings_of_a_newer_release_are_passed_over(store):
     assert found.policies == Policies(password="set")
 
 
+async def test_an_update_changes_all_but_name_and_tenant(store, clock):
+    added = await store.connections.add(name="a", tenant_id="t", policies=Policies(password="set"))
+    other = await store.connections.add(name="b", tenant_id="t")
+    clock.advance(60)
+    changed = await store.connections.update(
+        added.id,
+        mapping="hr",
+        domain="okta",
+        dialect=DialectSettings(mode="strict", on=("flat-keys",)),
+        policies=Policies(terminate_sessions=False),
+    )
+    assert await store.connections.get(added.id) == changed
+    assert (changed.name, changed.tenant_id, changed.created_at) == ("a", "t", added.created_at)
+    assert (changed.mapping, changed.domain) == ("hr", "okta")
+    assert changed.dialect == DialectSettings(mode="strict", on=("flat-keys",))
+    assert changed.policies == Policies(password="ignore", terminate_sessions=False)
+    assert await store.connections.get(other.id) == other
+
+
+async def test_an_update_keeps_what_a_newer_release_stored(store):
+    connection = await store.connections.add(name="a", tenant_id="t")
+    async with store.db.write() as db:
+        await db.execute(
+            text("UPDATE connections SET dialect = :dialect, policies = :policies"),
+            {
+                "dialect": '{"mode":"strict","since":[1.50,{"x":null}]}',
+                "policies": '{"later":12345678901234567890,"password":"set"}',
+            },
+        )
+    await store.connections.update(
+        connection.id,
+        mapping="default",
+        domain="default",
+        dialect=DialectSettings(),
+        policies=Policies(groups="local"),
+    )
+    async with store.db.read() as db:
+        dialect, policies = (await db.execute(text("SELECT dialect, policies FROM connections"))).one()
+    assert dialect == '{"since":[1.50,{"x":null}]}'
+    assert policies == '{"groups":"local","later":12345678901234567890}'
+
+
+async def test_updates_that_are_refused(store):
+    connection = await store.connections.add(name="a", tenant_id="t")
+    given = {"mapping": "default", "dialect": DialectSettings(), "policies": Policies()}
+    with pytest.raises(InvalidRecord, match="domain"):
+        await store.connections.update(connection.id, domain="a b", **given)
+    with pytest.raises(ConnectionNotFound, match="con_other"):
+        await store.connections.update("con_other", domain="default", **given)
+    assert await store.connections.get(connection.id) == connection
+
+
+async def test_several_changes_are_one_transaction(store):
+    kept = await store.connections.add(name="kept", tenant_id="t")
+    token, secret = await store.tokens.create(kept.id, "x")
+    given = {"mapping": "hr", "domain": "d", "dialect": DialectSettings(), "policies": Policies()}
+    with pytest.raises(NameTaken):
+        async with store.db.write() as db:
+            await store.connections.add(name="new", tenant_id="t", within=db)
+            await store.connections.update(kept.id, **given, within=db)
+            await store.tokens.revoke(token.id, within=db)
+            await store.connections.remove("kept", within=db)
+            assert [c.name for c in await store.connections.list(within=db)] == ["new"]
+            await store.connections.add(name="new", tenant_id="t", within=db)
+    assert list(await store.connections.list()) == [kept]
+    assert (await store.tokens.authenticate(secret)).connection == kept
+
+
 @pytest.mark.parametrize("dialect", ["{", '{"mode":"future"}', "[]"])
 async def test_settings_that_cannot_be_read_name_the_connection(store, dialect):
     connection = await store.connections.add(name="a", tenant_id="t")

@@ -137,6 +137,27 @@ async def test_ping(url):
         await store.ping()
 
 
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DROP TABLE alembic_version", "alembic_version"),
+        ("DELETE FROM alembic_version", "None"),
+        ("UPDATE alembic_version SET version_num = '0000'", "0000"),
+        ("UPDATE alembic_version SET version_num = '9999'", None),
+    ],
+)
+async def test_ping_looks_at_the_schema(url, statement, reason):
+    store = await Store.open(url)
+    async with store.db.write() as db:
+        await db.execute(text(statement))
+    if reason is None:
+        await store.ping()
+    else:
+        with pytest.raises(StoreUnavailable, match=reason):
+            await store.ping()
+    await store.close()
+
+
 async def test_an_unusable_file_is_reported_without_a_traceback_of_the_driver(tmp_path):
     (tmp_path / "bridge.db").write_bytes(b"this is no database, but long enough to look at" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from app.store.connections import Policies
 from app.store.errors import StoreUnavailable
 from app.store.token_cache import TokenCache
 from app.store.tokens import Tokens
@@ -114,6 +115,25 @@ async def test_a_change_of_the_connection_is_seen(store, cache, tokens, connecti
     await store.connections.remove(connection.id)
     clock.advance(5)
     assert await cache.authenticate(secret) is None
+
+
+async def test_an_update_of_the_connection_arrives_within_the_time_to_live(
+    store, cache, tokens, connection, clock
+):
+    _, secret = await tokens.create(connection.id, "x")
+    assert (await cache.authenticate(secret)).connection == connection
+    changed = await store.connections.update(
+        connection.id,
+        mapping=connection.mapping,
+        domain=connection.domain,
+        dialect=connection.dialect,
+        policies=Policies(password="set"),
+    )
+    clock.advance(4.9)
+    assert (await cache.authenticate(secret)).connection == connection
+    clock.advance(0.1)
+    assert (await cache.authenticate(secret)).connection == changed
+    assert changed.policies.password == "set"
 
 
 async def test_failures_are_not_kept(cache, tokens):

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from app.store.errors import ConnectionNotFound, InvalidRecord, TokenNotFound
 from app.store.store import Store
+from app.store.tokens import given_digest, new_secret
 
 
 @pytest.fixture
@@ -121,3 +122,74 @@ async def test_tokens_outlive_the_process(url, clock):
     store = await Store.open(url, clock=clock)
     assert (await store.tokens.authenticate(secret)).connection == connection
     await store.close()
+
+
+# --- secrets made elsewhere --------------------------------------------------------------------------------
+
+GIVEN = "scb_Zk3vX9qLr7TnB2yHs5WdJ8mPc4UaG6eF1oQiR0tVxNw"
+
+
+async def test_a_secret_made_elsewhere_is_a_token(store, connection, clock):
+    secret = new_secret()
+    token = await store.tokens.register(connection.id, "vault", given_digest(secret))
+    found = await store.tokens.authenticate(secret)
+    assert (found.token, found.connection) == (token, connection)
+    assert (token.label, token.created_at, token.expires_at) == ("vault", clock.now, None)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "correct horse battery staple, and then some",
+        "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v",
+        "scb_",
+        "scb_" + "A" * 43,
+        "scb_" + "changeme" * 5 + "abc",
+        GIVEN + "A",
+        GIVEN + "\n",
+        GIVEN[:-1] + "é",
+    ],
+)
+def test_secrets_that_nobody_drew_are_refused_unshown(secret):
+    with pytest.raises(InvalidRecord, match="scb_ ") as caught:
+        given_digest(secret)
+    assert secret[4:] == "" or secret[4:] not in str(caught.value)
+
+
+def test_made_secrets_may_be_given():
+    secrets = [GIVEN, *(new_secret() for _ in range(1000))]
+    assert len({given_digest(secret) for secret in secrets}) == 1001
+
+
+async def test_a_secret_belongs_to_one_token_for_good(store, connection):
+    other = await store.connections.add(name="other", tenant_id="ten_2")
+    token, secret = await store.tokens.create(connection.id, "x")
+    await store.tokens.revoke(token.id)
+    for place in (connection, other):
+        with pytest.raises(InvalidRecord, match="another token"):
+            await store.tokens.register(place.id, "again", given_digest(secret))
+    assert await store.tokens.authenticate(secret) is None
+    with pytest.raises(ConnectionNotFound):
+        await store.tokens.register("con_other", "x", given_digest(new_secret()))
+    with pytest.raises(InvalidRecord, match="label"):
+        await store.tokens.register(other.id, "x\n", given_digest(new_secret()))
+
+
+async def test_tokens_are_found_by_their_secrets(store, connection):
+    token, secret = await store.tokens.create(connection.id, "x")
+    gone, revoked = await store.tokens.create(connection.id, "y")
+    gone = await store.tokens.revoke(gone.id)
+    digests = [given_digest(s) for s in (secret, revoked, new_secret())]
+    assert await store.tokens.by_digest(digests) == {digests[0]: token, digests[1]: gone}
+    assert await store.tokens.by_digest([]) == {}
+
+
+async def test_a_token_is_relabelled(store, connection):
+    token, secret = await store.tokens.create(connection.id, "x")
+    await store.tokens.relabel(token.id, "y")
+    assert (await store.tokens.authenticate(secret)).token.label == "y"
+    with pytest.raises(TokenNotFound):
+        await store.tokens.relabel("tok_other", "y")
+    with pytest.raises(InvalidRecord, match="label"):
+        await store.tokens.relabel(token.id, "y" * 201)
