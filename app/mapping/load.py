@@ -24,7 +24,7 @@ from app.scim.schema import (
     Schema,
     user_model,
 )
-from app.wire.users import READABLE_FIELDS, WRITABLE_FIELDS
+from app.wire.users import LISTED_FIELDS, READABLE_FIELDS, WRITABLE_FIELDS
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -177,12 +177,20 @@ class _Compiler:
             raise self._error(key, f"the platform's field {field} cannot be written: direction must be read")
 
     def _check_capabilities(self) -> None:
-        for table in ("sort", "filters"):
-            for name in getattr(self._mapping.platform, table):
+        platform = self._mapping.platform
+        for table in ("sort", "filters", "narrows"):
+            for name in getattr(platform, table):
                 self._resolve(name, f"platform.{table}")
-        unknown = set(self._mapping.platform.search) - READABLE_FIELDS
-        if unknown:
-            raise self._error("platform.search", f"no platform field: {', '.join(sorted(unknown))}")
+        twice = platform.filters.keys() & platform.narrows.keys()
+        if twice:
+            raise self._error("platform.narrows", f"already among filters: {', '.join(sorted(twice))}")
+        for key, fields, known in (
+            ("search", platform.search, READABLE_FIELDS),
+            ("list_fields", platform.list_fields, LISTED_FIELDS),
+        ):
+            unknown = set(fields) - known
+            if unknown:
+                raise self._error(f"platform.{key}", f"no such field: {', '.join(sorted(unknown))}")
         status = self._mapping.status
         if status.disable_to not in status.inactive or status.enable_to in status.inactive:
             raise self._error("status", "disable_to must be among inactive, enable_to must not")

@@ -16,13 +16,25 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     per_page_max: Annotated[int, msgspec.Meta(ge=1)] = 100
     """The largest `per_page` that a list accepts."""
     search: tuple[str, ...] = ("email", "username", "first_name", "last_name", "display_name")
-    """Fields in which the `search` parameter finds a substring, without case."""
+    """Fields in which the `search` parameter finds a substring, without case (full Unicode case folding)."""
     default_sort: str = "created_at"
     """The `sort_by` that pages are pinned to; it must not change while a client pages."""
     sort: dict[str, str] = {}
     """SCIM attribute → `sort_by` value, where the platform's order is exactly that of SCIM."""
     filters: dict[str, str] = {}
     """SCIM attribute → query parameter of the list, where `eq` is answered exactly."""
+    narrows: dict[str, str] = {}
+    """SCIM attribute → query parameter of the list, where `eq` yields all that match and perhaps more."""
+    list_fields: tuple[str, ...] = (
+        "email",
+        "display_name",
+        "status",
+        "ou_path",
+        "identity_source",
+        "mfa_enabled",
+        "last_login_at",
+    )
+    """The fields that a row of the list carries, so that an answer of them needs no further call."""
     members_per_call: Annotated[int, msgspec.Meta(ge=1)] = 100
     """Members that one call may add to a group."""
     group_search: bool = True

@@ -18,7 +18,7 @@ from app.scim.dialect import LENIENT
 from app.scim.errors import InvalidValue, ScimError
 from app.scim.schema import AttributeRef, Resource
 from app.scim.values import read_value
-from app.wire.users import CustomAttributes, PlatformUser
+from app.wire.users import CustomAttributes, PlatformUser, UserListItem
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
@@ -49,24 +49,30 @@ class FieldRule:
         self._fallback = rule.fallback
         self.fields = (self.field,) if rule.fallback is None else (self.field, rule.fallback)
         """The platform fields that are read, in their order."""
-        self._records = rule.clear == "record"
-        self._transform = rule.transform
-        self._reads = rule.direction != "write"
+        self.transform = rule.transform
+        self.reads = rule.direction != "write"
+        self.records = rule.clear == "record"
+        """Whether a value in the field may be recorded as unassigned, and is not shown then."""
         self._writes = rule.direction != "read"
 
     def read(
-        self, user: PlatformUser, custom: CustomAttributes, kept: Kept, domain: str, into: Resource
+        self,
+        user: PlatformUser | UserListItem,
+        custom: CustomAttributes,
+        kept: Kept,
+        domain: str,
+        into: Resource,
     ) -> None:
         """The field, or its fallback where it is null; nothing where it was recorded as unassigned."""
-        if not self._reads:
+        if not self.reads:
             return
         value = getattr(user, self.field)
         if value in (None, "") and self._fallback is not None:
             value = getattr(user, self._fallback)
-        if value is None or value == "" or (self._records and kept.unassigned.get(self.field) == value):
+        if value is None or value == "" or (self.records and kept.unassigned.get(self.field) == value):
             return
-        if self._transform:
-            value = undo(self._transform, value)
+        if self.transform:
+            value = undo(self.transform, value)
             if value is None:
                 return
         elif self.ref.leaf.type == "dateTime":
@@ -81,15 +87,11 @@ class FieldRule:
         value = value_at(draft.after, self.ref)
         draft.kept.unassigned.pop(self.field, None)
         if value is not None:
-            draft.fields[self.field] = apply(self._transform, value, self.ref)
-        elif self._records:
+            draft.fields[self.field] = apply(self.transform, value, self.ref)
+        elif self.records:
             draft.kept.unassigned[self.field] = draft.field(self.field)
         else:
             draft.fields[self.field] = None
-
-    def platform_value(self, value: Any) -> Any:
-        """A value as it stands in the field, for searching."""
-        return apply(self._transform, value, self.ref)
 
     def _hold_fallback(self, draft: Draft) -> None:
         """Where the value is read from a fallback that this write changes, give it a field of its own."""
@@ -97,7 +99,7 @@ class FieldRule:
         if self._writes and fallback in draft.fields and draft.field(self.field) in (None, ""):
             value = value_at(draft.after, self.ref)
             if value is not None and not draft.creating:
-                draft.fields[self.field] = apply(self._transform, value, self.ref)
+                draft.fields[self.field] = apply(self.transform, value, self.ref)
 
 
 class ElementRule:
@@ -113,7 +115,7 @@ class ElementRule:
         self.fields = (self.field,)
         self._element = rule.element or {}
         self._source = source
-        self._transform = rule.transform
+        self.transform = rule.transform
 
     def read(
         self, user: PlatformUser, custom: CustomAttributes, kept: Kept, domain: str, into: Resource
@@ -127,7 +129,7 @@ class ElementRule:
         if elements and self._says(elements, value):
             set_at(into, self.ref, elements)
         else:
-            set_at(into, self.ref, [{"value": undo(self._transform, value), **self._element}])
+            set_at(into, self.ref, [{"value": undo(self.transform, value), **self._element}])
 
     def write(self, draft: Draft) -> None:
         """The chosen value into the field, the rest into the record."""
@@ -143,23 +145,19 @@ class ElementRule:
         if not elements:
             self._clear(draft)
             return
-        value = apply(self._transform, self._choose(elements)["value"], self.ref)
+        value = apply(self.transform, self._choose(elements)["value"], self.ref)
         draft.fields[self.field] = value
         draft.kept.derived.pop(name, None)
         draft.kept.held.pop(name, None)
-        if elements != [{"value": undo(self._transform, value), **self._element}]:
+        if elements != [{"value": undo(self.transform, value), **self._element}]:
             draft.kept.held[name] = {"with": value, "value": copy.deepcopy(elements)}
-
-    def platform_value(self, value: Any) -> Any:
-        """A single value as it stands in the field, for searching."""
-        return apply(self._transform, value, self.ref)
 
     def _says(self, elements: list[dict[str, Any]], value: Any) -> bool:
         """Whether elements of the record are whole and stand for the field's value: others write there."""
         if not all(isinstance(e.get("value"), str) for e in elements):
             return False
         try:
-            return bool(apply(self._transform, self._choose(elements)["value"], self.ref) == value)
+            return bool(apply(self.transform, self._choose(elements)["value"], self.ref) == value)
         except InvalidValue:
             return False
 
@@ -184,7 +182,7 @@ class ElementRule:
     def _derive(self, draft: Draft) -> None:
         if self._source is None:
             raise InvalidValue(f"{self.ref.text} is required")
-        value = apply(self._transform, value_at(draft.after, self._source), self.ref)
+        value = apply(self.transform, value_at(draft.after, self._source), self.ref)
         draft.fields[self.field] = value
         draft.kept.derived[self.ref.text] = value
         draft.kept.held.pop(self.ref.text, None)

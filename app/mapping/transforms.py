@@ -185,3 +185,6 @@ class Constant(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 Transform: TypeAlias = (
     Lower | Upper | Trim | Join | Split | Template | Lookup | Date | BooleanWords | Constant
 )
+
+TEXT_WITHIN = (Lower, Upper, Trim, Template)
+"""Transforms whose platform text holds the value that SCIM shows of it, but for its case."""

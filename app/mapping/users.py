@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import Any
 
 import msgspec
@@ -11,8 +12,10 @@ from app.mapping.draft import Draft
 from app.mapping.groups import user_groups
 from app.mapping.kept import EMPTY, KEY, kept_of, with_record
 from app.mapping.model import MappingFile
+from app.mapping.rows import Rows
 from app.mapping.rules import (
     CustomRule,
+    ElementRule,
     FieldRule,
     Rule,
     TemplateRule,
@@ -20,8 +23,12 @@ from app.mapping.rules import (
     readable,
 )
 from app.mapping.status import reads_active
+from app.scim.attributes import Projection
 from app.scim.schema import PLATFORM_USER, AttributeRef, Resource, ResourceModel
-from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserUpdate
+from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserListItem, UserUpdate
+
+RESOURCE_FORM = 1
+"""The version of what `to_scim` makes of a user: raised with every change that shows a user differently."""
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,20 +76,29 @@ class UserMapping:
         self.platform = file.platform
         self.status = file.status
         self._rules = rules
+        self._by_name = {r.ref.text: r for r in rules}
         # What depends on other rules' results comes last.
         self._write_order = sorted(rules, key=_write_rank)
         self._covered = {
             (r.ref.urn, r.ref.attribute.name, r.ref.sub.name if r.ref.sub else None) for r in rules
         }
         self._whole = {(urn, name) for urn, name, sub in self._covered if sub is None}
+        self._in_fields = {
+            (r.ref.urn, r.ref.attribute.name, r.ref.sub.name if r.ref.sub else None)
+            for r in rules
+            if isinstance(r, FieldRule | ElementRule)
+        }
+        self._rows = Rows(model, rules, file.status, file.platform)
         self.owned_keys = frozenset(
             {KEY, *(r.path[0] for r in rules if isinstance(r, CustomRule))},
         )
         """Top-level keys of custom_attributes that belong to the mapping; all others are carried over."""
+        self.fingerprint = _fingerprint(file)
+        """Changes with everything that decides how a user looks as a resource: 16 hex characters."""
 
     def rule_for(self, name: str) -> Rule | None:
-        """The rule of a top-level core attribute, such as `userName` or `emails`."""
-        return next((r for r in self._rules if r.ref.text == name), None)
+        """The rule of an attribute in canonical spelling, such as `userName` or `name.givenName`."""
+        return self._by_name.get(name)
 
     def attribute_of(self, field: str) -> str | None:
         """The SCIM attribute that is written to a platform field."""
@@ -120,6 +136,14 @@ class UserMapping:
             "location": f"{base_url}/Users/{user.id}",
         }
         return resource
+
+    def answers_from_row(self, projection: Projection) -> bool:
+        """Whether rows of the platform's list tell all that a client asks for by `attributes`."""
+        return self._rows.answer(projection)
+
+    def row_to_scim(self, row: UserListItem, *, base_url: str) -> Resource:
+        """What a row tells of the resource; enough for projections that `answers_from_row` accepts."""
+        return self._rows.to_scim(row, base_url)
 
     def to_platform(
         self,
@@ -205,8 +229,13 @@ class UserMapping:
         attribute = self.model.attribute(name, urn)
         if attribute is None or attribute.name in _NOT_KEPT:
             return
+        if (urn, attribute.name, None) in self._in_fields:
+            # A field of the platform is the truth, also where it is null: lists and searches go by it.
+            return
         value = readable(value, AttributeRef(urn=urn, attribute=attribute))
-        if value is None:
+        if isinstance(value, dict):
+            value = {k: v for k, v in value.items() if (urn, attribute.name, k) not in self._in_fields}
+        if value is None or value == {}:
             return
         scope = resource if urn is None else resource.setdefault(urn, {})
         mapped = scope.get(attribute.name)
@@ -217,6 +246,12 @@ class UserMapping:
 
 
 _NOT_KEPT = frozenset({"schemas", "id", "meta", "groups", "active", "password"})
+
+
+def _fingerprint(file: MappingFile) -> str:
+    """Of what decides how users look; the name and what the platform can do are left out."""
+    told = [RESOURCE_FORM, file.format, file.status.inactive, file.user, file.schemas]
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
 
 
 def changed_keys(present: CustomAttributes, wanted: CustomAttributes) -> CustomAttributes:

@@ -40,9 +40,19 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The platform's list with these filters (query parameter → value); all users where there are none."""
+    """The platform's list with these query parameters; all users where there are none.
+
+    A parameter is exact or yields a superset (`search`, the mapping's `narrows`); then there is a residual.
+    """
 
     query: tuple[tuple[str, str], ...] = ()
+
+
+class IndexQuery(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The users that the bridge's index finds."""
+
+    filter: Filter | None
+    """Bound, and every attribute of it is in the index; None for all users."""
 
 
 class Union(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -51,7 +61,9 @@ class Union(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     sources: tuple[ById | Match, ...]
 
 
-Source: TypeAlias = Nothing | ById | Match | Listing | Union
+Source: TypeAlias = Nothing | ById | Match | Listing | IndexQuery | Union
+
+Window: TypeAlias = Literal["platform", "index"]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +71,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     ref: AttributeRef
     descending: bool
-    pushed: str | None
-    """The platform's `sort_by` that gives exactly this order, or None when it is made here."""
+    made: Literal["platform", "index", "memory"]
+    """Who puts the users in order. `memory`: the bridge does, when it has read all of them."""
+    sort_by: str | None = None
+    """The platform's `sort_by`, where `made` is `platform`."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +82,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Source
     residual: Filter | None
-    """Applied to full resources; None where the source is exact."""
+    """What full resources are still checked by; None where the source is exact.
+
+    The whole filter, not only what the source leaves open: users change until they are read.
+    """
     order: Order | None = None
+    notes: tuple[str, ...] = ()
+    """Why no cheaper plan was possible, a sentence each. They name attributes, never values."""
 
     @property
-    def pages_at_platform(self) -> bool:
-        """Whether totals and pages can be the platform's own, so that only one window is read."""
-        sorted_here = self.order is not None and self.order.pushed is None
-        return isinstance(self.source, Listing) and self.residual is None and not sorted_here
+    def window(self) -> Window | None:
+        """Who tells totals and pages, so that only one window of full users is read.
+
+        None: every user of the source is read, checked and put in order first.
+        """
+        if self.residual is not None:
+            return None
+        made = None if self.order is None else self.order.made
+        if isinstance(self.source, Listing) and made in (None, "platform"):
+            return "platform"
+        if isinstance(self.source, IndexQuery) and made in (None, "index"):
+            return "index"
+        return None

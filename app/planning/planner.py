@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from app.mapping.rules import ElementRule, FieldRule
+import msgspec
+
 from app.mapping.users import UserMapping
-from app.planning.plan import ById, Listing, Match, MatchKind, Nothing, Order, Plan, Source, Union
-from app.scim.errors import InvalidValue
-from app.scim.expression import And, AttrName, Compare, Filter, Or, ValuePath
+from app.planning import notes
+from app.planning.lookups import PLATFORM_ID as PLATFORM_ID
+from app.planning.lookups import lookup
+from app.planning.lookups import match_for as match_for
+from app.planning.plan import IndexQuery, Listing, Nothing, Order, Plan, Source
+from app.planning.pushdown import listing
+from app.planning.terms import conjunction, conjuncts, is_selective
+from app.scim.expression import Filter
 from app.scim.schema import AttributeRef
 
-PLATFORM_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""What can be a platform id. Anything else is answered without a call."""
+
+def _never(_: object) -> bool:
+    return False
 
 
 def plan_users(
@@ -23,161 +29,108 @@ def plan_users(
     sort: AttributeRef | None = None,
     descending: bool = False,
     groups_at_platform: bool = True,
+    index: bool,
+    can_index: Callable[[Filter], bool] = _never,
+    can_sort: Callable[[AttributeRef], bool] = _never,
 ) -> Plan:
     """The plan for a bound filter (`evaluate.bind`), or for all users.
 
-    Where the platform does not keep the groups, its list cannot filter by them.
+    `index` says whether there is a complete index; `can_index` which filters it answers, `can_sort` which
+    orders. Where the platform does not keep the groups, its list cannot filter by them.
+
+    Preferred, in this order: no call; the users that the filter names (by id, by a matching attribute); the
+    platform's list where it is exact, as it is the truth of this moment and a page costs one call; the index;
+    a list that yields more than matches; all users.
     """
-    order = None
-    if sort is not None:
-        order = Order(ref=sort, descending=descending, pushed=mapping.platform.sort.get(sort.text))
+    request = _Request(
+        mapping=mapping,
+        filters=_list_filters(mapping, groups_at_platform),
+        sort=sort,
+        descending=descending,
+        index=index,
+        can_index=can_index,
+        can_sort=can_sort,
+    )
     if filter is None:
-        return Plan(source=Listing(), residual=None, order=order)
-    filters = dict(mapping.platform.filters)
-    if not groups_at_platform:
-        filters.pop("groups.value", None)
-    source, exact = _source(filter, mapping, filters)
-    return Plan(source=source, residual=None if exact else filter, order=order)
+        return request.plan_all()
+    return request.plan(filter)
 
 
-def match_for(kind: MatchKind, value: str, mapping: UserMapping) -> Match:
-    """The lookup of one value, with the search that finds it where the platform's `search` covers it."""
-    return Match(kind=kind, value=value, search=_search_text(kind, value, mapping))
+def _list_filters(mapping: UserMapping, groups_at_platform: bool) -> Mapping[str, str]:
+    filters = mapping.platform.filters
+    return {n: p for n, p in filters.items() if groups_at_platform or not n.startswith("groups.")}
 
 
-def _source(term: Filter, mapping: UserMapping, filters: Mapping[str, str]) -> tuple[Source, bool]:
-    """The cheapest source for a term, and whether it yields exactly what matches."""
-    if isinstance(term, And):
-        found = [_source(t, mapping, filters) for t in term.terms]
-        listings = [s for s, _ in found if isinstance(s, Listing) and s.query]
-        best = min((s for s, _ in found), key=_cost)
-        if not isinstance(best, Listing):
-            return best, False
-        merged = _merge(listings)
-        if merged is None:
-            return Nothing(), True
-        kept_all = len(merged.query) == len({q for listing in listings for q in listing.query})
-        return merged, kept_all and all(exact for _, exact in found)
-    if isinstance(term, Or):
-        sources = [_source(t, mapping, filters)[0] for t in term.terms]
-        direct = [s for s in sources if not isinstance(s, Nothing)]
-        if not direct:
-            return Nothing(), True
-        if all(isinstance(s, ById | Match | Union) for s in direct):
-            return Union(sources=tuple(_flatten(direct))), False
-        return Listing(), False
-    if isinstance(term, ValuePath):
-        match = _value_path(term, mapping)
-        return (match, False) if match is not None else (Listing(), False)
-    if isinstance(term, Compare) and term.op == "eq":
-        return _equality(term, mapping, filters)
-    return Listing(), False
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked beside the filter, and what can be used to answer."""
 
+    mapping: UserMapping
+    filters: Mapping[str, str]
+    sort: AttributeRef | None
+    descending: bool
+    index: bool
+    can_index: Callable[[Filter], bool]
+    can_sort: Callable[[AttributeRef], bool]
 
-def _equality(term: Compare, mapping: UserMapping, filters: Mapping[str, str]) -> tuple[Source, bool]:
-    name, value = _text(term.path), term.value
-    if isinstance(value, str) and name == "id":
-        return (ById(id=value), True) if PLATFORM_ID.fullmatch(value) else (Nothing(), True)
-    if isinstance(value, str) and value:
-        match = _match(name, value, mapping)
-        if match is not None:
-            # Confirmed by the same comparison that the filter makes.
-            return match, True
-    if name == "active" and value is False and len(mapping.status.inactive) == 1:
-        parameter = next((q for n, q in filters.items() if n.endswith(":status")), None)
-        if parameter is not None:
-            return Listing(query=((parameter, mapping.status.inactive[0]),)), True
-    parameter = filters.get(name)
-    if parameter is None or value is None:
-        return Listing(), False
-    ref = mapping.model.resolve(term.path.name, term.path.sub, urn=term.path.urn)
-    if isinstance(value, bool):
-        return Listing(query=((parameter, str(value).lower()),)), True
-    if ref is not None and ref.leaf.case_exact and ref.leaf.canonical_values:
-        if value not in ref.leaf.canonical_values:
-            return Nothing(), True
-    elif not PLATFORM_ID.fullmatch(str(value)):
-        return Nothing(), True
-    return Listing(query=((parameter, str(value)),)), True
+    def plan_all(self) -> Plan:
+        """All users: the platform's pages, or those of the index where only it has the order."""
+        if self._index_orders and not self._platform_orders:
+            return self._made(IndexQuery(filter=None), None)
+        return self._made(Listing(), None)
 
+    def plan(self, filter: Filter) -> Plan:
+        """The users that match a filter."""
+        found = lookup(filter, self.mapping)
+        listed, exact = listing(filter, self.mapping, self.filters)
+        if isinstance(listed, Nothing) or (found is not None and isinstance(found[0], Nothing)):
+            return self._made(Nothing(), None)
+        if found is not None:
+            source, whole = found
+            return self._made(source, None if whole else filter)
+        if exact and (self._platform_orders or not self._index_orders):
+            return self._made(listed, None)
+        if self.index and self.can_index(filter):
+            # Where the whole result is read before it is put in order, it is also checked.
+            return self._made(IndexQuery(filter=filter), None if self._index_orders else filter)
+        if exact:
+            return self._made(listed, None)
+        return self._partial(filter, listed)
 
-def _match(name: str, value: str, mapping: UserMapping) -> Match | None:
-    kinds: dict[str, MatchKind] = {
-        "userName": "userName",
-        "externalId": "externalId",
-        "emails.value": "email",
-    }
-    kind = kinds.get(name)
-    return None if kind is None else match_for(kind, value, mapping)
+    def _partial(self, filter: Filter, listed: Listing) -> Plan:
+        """A source for a part of the filter, the rest to be checked: the index, or the list for its part."""
+        terms = conjuncts(filter)
+        indexed = [t for t in terms if self.index and self.can_index(t)]
+        part = conjunction(indexed)
+        if part is None or (listed.query and not is_selective(part)):
+            why = notes.for_listing(
+                filter, self.mapping, self.filters, self.can_index if self.index else None
+            )
+            return self._made(listed, filter, why)
+        rest = [t for t in terms if t not in indexed]
+        return self._made(IndexQuery(filter=part), filter, notes.for_rest(rest))
 
+    def _made(self, source: Source, residual: Filter | None, why: tuple[str, ...] = ()) -> Plan:
+        order = None if self.sort is None or isinstance(source, Nothing) else self._order(source, residual)
+        if order is not None and order.made == "memory" and isinstance(source, Listing | IndexQuery):
+            why = why or notes.for_order(order.ref, self.index)
+        return Plan(source=source, residual=residual, order=order, notes=why)
 
-def _value_path(term: ValuePath, mapping: UserMapping) -> Match | None:
-    """`emails[type eq "work" and value eq "x"]`: a lookup by the address."""
-    inner = term.filter.terms if isinstance(term.filter, And) else (term.filter,)
-    for part in inner:
-        if isinstance(part, Compare) and part.op == "eq" and isinstance(part.value, str) and part.value:
-            match = _match(f"{_text(term.path)}.{part.path.name}", part.value, mapping)
-            if match is not None:
-                return match
-    return None
+    def _order(self, source: Source, residual: Filter | None) -> Order:
+        assert self.sort is not None  # noqa: S101 - asked before, for the type checker
+        order = Order(ref=self.sort, descending=self.descending, made="memory")
+        if residual is not None:
+            return order
+        if isinstance(source, Listing) and self._platform_orders:
+            sort_by = self.mapping.platform.sort[self.sort.text]
+            return msgspec.structs.replace(order, made="platform", sort_by=sort_by)
+        if isinstance(source, IndexQuery) and self._index_orders:
+            return msgspec.structs.replace(order, made="index")
+        return order
 
+    @property
+    def _platform_orders(self) -> bool:
+        return self.sort is None or self.sort.text in self.mapping.platform.sort
 
-def _search_text(kind: MatchKind, value: str, mapping: UserMapping) -> str | None:
-    if kind == "externalId":
-        return None
-    rule = mapping.rule_for("userName" if kind == "userName" else "emails")
-    if not isinstance(rule, FieldRule | ElementRule) or not set(rule.fields) <= set(mapping.platform.search):
-        return None
-    try:
-        text = rule.platform_value(value)
-    except InvalidValue:
-        # It cannot be written to the platform; whether it can be read from there, the link table knows.
-        return None
-    return text if isinstance(text, str) else None
-
-
-def _cost(source: Source) -> int:
-    """A rank, cheapest first: how many calls a source is likely to need."""
-    match source:
-        case Nothing():
-            return 0
-        case ById():
-            return 1
-        case Match(kind="userName"):
-            return 2
-        case Match(kind="externalId"):
-            return 3
-        case Match():
-            return 4
-        case Union():
-            return 5
-        case Listing():
-            return 6 if source.query else 7
-
-
-def _merge(listings: list[Listing]) -> Listing | None:
-    """One list with all filters; None where two ask for different values of one parameter."""
-    merged: dict[str, str] = {}
-    for listing in listings:
-        for parameter, value in listing.query:
-            if merged.setdefault(parameter, value) != value:
-                # A user has one status and one unit, but may be in several groups.
-                if parameter == "group_id":
-                    continue
-                return None
-    return Listing(query=tuple(merged.items()))
-
-
-def _flatten(sources: Sequence[Source]) -> list[ById | Match]:
-    flat: list[ById | Match] = []
-    for source in sources:
-        if isinstance(source, Union):
-            flat.extend(source.sources)
-        elif isinstance(source, ById | Match):
-            flat.append(source)
-    return list(dict.fromkeys(flat))
-
-
-def _text(path: AttrName) -> str:
-    name = path.name if path.sub is None else f"{path.name}.{path.sub}"
-    return name if path.urn is None else f"{path.urn}:{name}"
+    @property
+    def _index_orders(self) -> bool:
+        return self.index and (self.sort is None or self.can_sort(self.sort))

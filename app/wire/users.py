@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+USERS_PATH = "/api/v1/tenants/{tenant_id}/users"
+"""Where a tenant's users are; one user is below, under the id."""
+
 CustomAttributes: TypeAlias = dict[str, Any]
 """The platform's free-form JSON object of a user."""
 
@@ -137,3 +140,6 @@ WRITABLE_FIELDS: frozenset[str] = frozenset(UserUpdate.__struct_fields__) - {"cu
 
 READABLE_FIELDS: frozenset[str] = frozenset(PlatformUser.__struct_fields__) - {"custom_attributes", "groups"}
 """Platform fields that a mapping may read."""
+
+LISTED_FIELDS: frozenset[str] = frozenset(UserListItem.__struct_fields__) - {"id"}
+"""Platform fields that a row of a list can carry beside the id."""

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from mapping_samples import ENT, MAPPING, change_to, edited, shown, user
+from mapping_samples import ENT, MAPPING, PLATFORM, change_to, edited, shown, user
 
 from app.mapping.kept import kept_of
 from app.scim.dialect import STRICT
@@ -121,6 +121,23 @@ def test_damage_does_not_keep_a_client_from_writing(custom: dict[str, Any]) -> N
     assert {k: read[k] for k in wanted} == wanted
     assert read["name"]["formatted"] == "Lady"
     assert "locale" not in read
+
+
+def test_a_record_adds_to_fields_and_never_speaks_for_them() -> None:
+    """What has a field is filtered, searched and listed by it: a second truth would not be found."""
+    record = {
+        "displayName": "Mallory",
+        "name": {"givenName": "Mallory", "familyName": "M", "middleName": "King"},
+        "emails": [{"value": "mallory@example.com"}],
+        "phoneNumbers": [{"value": "1"}],
+        PLATFORM: {"ouId": "ou_9", "lastLoginAt": "2026-01-01T00:00:00Z"},
+    }
+    read = shown(user(first_name="Ada", custom_attributes={"scim": {"attributes": record}}))
+    assert read["name"] == {"givenName": "Ada", "formatted": "Ada", "middleName": "King"}
+    assert read["emails"][0]["value"] == "ada@example.com"
+    assert "displayName" not in read
+    assert "phoneNumbers" not in read
+    assert not read[PLATFORM].keys() & {"ouId", "lastLoginAt"}
 
 
 @pytest.mark.parametrize("value", ODD)

@@ -93,6 +93,13 @@ def rule(text: str) -> str:
         (FULL + '[platform]\nsearch = ["nobody"]\n', "platform.search", "nobody"),
         (FULL + '[platform.sort]\nnobody = "x"\n', "platform.sort", "nobody"),
         (FULL + '[platform.filters]\nnobody = "x"\n', "platform.filters", "nobody"),
+        (FULL + '[platform.narrows]\nnobody = "x"\n', "platform.narrows", "nobody"),
+        (
+            FULL + '[platform.narrows]\ntitle = "x"\n[platform.filters]\ntitle = "y"\n',
+            "platform.narrows",
+            "already among filters: title",
+        ),
+        (FULL + '[platform]\nlist_fields = ["username"]\n', "platform.list_fields", "username"),
         (FULL + "[platform]\nnobody = 1\n", "platform", "nobody"),
         (FULL + '[status]\ndisable_to = "LOCKED"\n', "status", "disable_to"),
         (FULL + '[status]\nenable_to = "DISABLED"\n', "status", "enable_to"),

@@ -1,144 +1,63 @@
-"""Filters and the plans they get, as text; and plans against filtering everything."""
+"""Filters and the plans they get, as text; what a mapping must declare before anything is pushed down."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from plan_cases import Case, cases, is_known, is_sortable
 
 from app.mapping.load import load_mapping, parse_mapping
 from app.mapping.users import UserMapping
-from app.planning.plan import ById, Listing, Match, Nothing, Plan, Union
-from app.planning.planner import plan_users
-from app.scim.evaluate import bind, predicate
-from app.scim.expression import Filter
+from app.planning.plan import Plan
+from app.planning.planner import match_for, plan_users
+from app.planning.printer import print_plan
+from app.planning.pushdown import exact_needle, part_needle
+from app.scim.errors import InvalidFilter
+from app.scim.evaluate import bind
 from app.scim.filter import parse_filter
 from app.scim.path import parse_attribute_path
-from app.scim.schema import PLATFORM_USER, AttributeRef, Resource
-from app.wire.users import PlatformUser
+from app.scim.schema import PLATFORM_USER, AttributeRef
 
 P = PLATFORM_USER
 MAPPING = load_mapping("default")
+CASES = list(cases())
 
 
-def text_of(plan: Plan) -> str:
-    """`source [& filter] [by order]`; `&` says that the filter is applied to what the source yields."""
-    parts = [_source(plan.source)]
-    if plan.residual is not None:
-        parts.append("& filter")
-    if plan.order is not None:
-        way = "at platform" if plan.order.pushed else "here"
-        parts.append(f"by {plan.order.ref.text} {'down' if plan.order.descending else 'up'} {way}")
-    if plan.pages_at_platform:
-        parts.append("paged there")
-    return " ".join(parts)
-
-
-def _source(source: Any) -> str:
-    match source:
-        case Nothing():
-            return "nothing"
-        case ById():
-            return f"get {source.id}"
-        case Match():
-            return f"match {source.kind}={source.value}" + (
-                "" if source.search is None else f" search={source.search}"
-            )
-        case Listing():
-            return "list" + "".join(f" {k}={v}" for k, v in sorted(source.query))
-        case Union():
-            return " | ".join(_source(s) for s in source.sources)
-    raise AssertionError(source)
-
-
-def plan(filter: str | None, mapping: UserMapping = MAPPING, **options: Any) -> str:
+def planned(
+    filter: str | None, mapping: UserMapping = MAPPING, *, index: bool = False, **options: Any
+) -> Plan:
     bound = None if filter is None else bind(parse_filter(filter), mapping.model)
-    return text_of(plan_users(bound, mapping, **options))
+    return plan_users(bound, mapping, index=index, can_index=is_known, can_sort=is_sortable, **options)
 
 
-@pytest.mark.parametrize(
-    ("filter", "expected"),
-    [
-        (None, "list paged there"),
-        ('id eq "usr_1"', "get usr_1"),
-        ('id eq "../x"', "nothing"),
-        ('id eq ""', "nothing"),
-        ('id ne "usr_1"', "list & filter"),
-        ('userName eq "Ada"', "match userName=Ada search=Ada"),
-        ('USERNAME EQ "Ada"', "match userName=Ada search=Ada"),
-        ('userName eq ""', "list & filter"),
-        ('userName sw "a"', "list & filter"),
-        ('userName ne "a"', "list & filter"),
-        ('externalId eq "x"', "match externalId=x"),
-        ('emails.value eq "a@x"', "match email=a@x search=a@x"),
-        ('emails eq "a@x"', "match email=a@x search=a@x"),
-        ('emails[value eq "a@x"]', "match email=a@x search=a@x & filter"),
-        ('emails[type eq "work" and value eq "a@x"]', "match email=a@x search=a@x & filter"),
-        ('emails[type eq "work"].value eq "a@x"', "match email=a@x search=a@x & filter"),
-        ('emails[type eq "work" or value eq "a@x"]', "list & filter"),
-        ('emails[not (value eq "a@x")]', "list & filter"),
-        ('emails[value ne "a@x"]', "list & filter"),
-        ('emails.type eq "work"', "list & filter"),
-        ('phoneNumbers.value eq "1"', "list & filter"),
-        ("title pr", "list & filter"),
-        ('id eq "u" and manager eq "m"', "get u & filter"),
-        ('manager eq "m" and id eq "u"', "get u & filter"),
-        ('externalId eq "x" and userName eq "a"', "match userName=a search=a & filter"),
-        ('userName eq "a" and active eq true', "match userName=a search=a & filter"),
-        ('title pr and externalId eq "x"', "match externalId=x & filter"),
-        ('userName eq "a" or externalId eq "x"', "match userName=a search=a | match externalId=x & filter"),
-        ('id eq "a" or id eq "b" or id eq "a"', "get a | get b & filter"),
-        ('userName eq "a" or title pr', "list & filter"),
-        ('userName eq "a" or id eq "../x"', "match userName=a search=a & filter"),
-        ('id eq "../x" or id eq "../y"', "nothing"),
-        ('not (userName eq "a")', "list & filter"),
-        ("active eq false", "list status=DISABLED paged there"),
-        ("active eq true", "list & filter"),
-        ("active ne false", "list & filter"),
-        ("not (active eq true)", "list & filter"),
-        (f'{P}:status eq "LOCKED"', "list status=LOCKED paged there"),
-        (f'{P}:status eq "NOBODY"', "nothing"),
-        (f'{P}:status ne "LOCKED"', "list & filter"),
-        (f"{P}:mfaEnabled eq true", "list mfa_enabled=true paged there"),
-        (f'{P}:ouId eq "ou_1"', "list ou_id=ou_1 paged there"),
-        (f'{P}:ouId eq "../x"', "nothing"),
-        ('groups.value eq "grp_1"', "list group_id=grp_1 paged there"),
-        ('groups eq "grp_1"', "list group_id=grp_1 paged there"),
-        (f"{P}:mfaEnabled eq true and active eq false", "list mfa_enabled=true status=DISABLED paged there"),
-        (f'{P}:status eq "LOCKED" and active eq false', "nothing"),
-        (f"{P}:mfaEnabled eq true and {P}:mfaEnabled eq false", "nothing"),
-        ("active eq false and title pr", "list status=DISABLED & filter"),
-        (f'{P}:status eq "LOCKED" or {P}:status eq "DISABLED"', "list & filter"),
-        ('groups.value eq "a" and groups.value eq "b"', "list group_id=a & filter"),
-        ("userName eq null", "list & filter"),
-        (f"{P}:ouId eq null", "list & filter"),
-    ],
-)
-def test_plans(filter: str | None, expected: str) -> None:
-    assert plan(filter) == expected
+def text_of(case: Case, *, index: bool) -> str:
+    ref = None if case.sort is None else parse_attribute_path(case.sort, MAPPING.model)
+    assert ref is None or isinstance(ref, AttributeRef)
+    try:
+        plan = planned(
+            case.filter,
+            index=index,
+            sort=ref,
+            descending=case.descending,
+            groups_at_platform=not case.local_groups,
+        )
+    except InvalidFilter as error:
+        return f"refused: {error.detail}"
+    return print_plan(plan)
 
 
-@pytest.mark.parametrize(
-    ("sort", "descending", "filter", "expected"),
-    [
-        ("meta.created", False, None, "list by meta.created up at platform paged there"),
-        (
-            "meta.created",
-            True,
-            "active eq false",
-            "list status=DISABLED by meta.created down at platform paged there",
-        ),
-        ("userName", False, None, "list by userName up here"),
-        ("title", True, 'userName eq "a"', "match userName=a search=a by title down here"),
-    ],
-)
-def test_orders(sort: str, descending: bool, filter: str | None, expected: str) -> None:
-    ref = parse_attribute_path(sort, MAPPING.model)
-    assert isinstance(ref, AttributeRef)
-    assert plan(filter, sort=ref, descending=descending) == expected
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.place)
+def test_a_filter_and_its_plans(case: Case) -> None:
+    assert text_of(case, index=False) == case.live
+    assert text_of(case, index=True) == case.index
 
+
+def test_there_are_plenty_of_filters() -> None:
+    assert len({c.filter for c in CASES}) > 150
+
+
+# --- what the mapping declares ----------------------------------------------------------------------------
 
 LESS = """
 format = 1
@@ -155,140 +74,159 @@ field = "email"
 """
 
 
+def less(*rules: str, search: str = '"email"', platform: str = "", **changes: str) -> UserMapping:
+    text = LESS.replace('search = ["email"]', f"search = [{search}]\n{platform}")
+    for old, new in changes.items():
+        text = text.replace({"fallback": 'fallback = "email"', "email": 'field = "email"'}[old], new)
+    return parse_mapping(text + "".join(f"[[user]]\n{rule}\n" for rule in rules), "less.toml")
+
+
 @pytest.mark.parametrize(
     ("filter", "expected"),
     [
-        ('userName eq "a"', "match userName=a"),
-        ('emails eq "a@x"', "match email=a@x search=a@x"),
-        (f'{P}:status eq "LOCKED"', "list & filter"),
-        ("active eq false", "list & filter"),
+        ('userName eq "a"', 'match userName="a"'),
+        ('userName co "abc"', 'list & userName co "abc"'),
+        ('emails eq "a@x"', 'match email="a@x" search="a@x"'),
+        (f'{P}:status eq "LOCKED"', f'list & {P}:status eq "LOCKED"'),
+        ("active eq false", "list & active eq false"),
+        ('groups.value eq "g"', 'list & groups.value eq "g"'),
     ],
 )
 def test_nothing_is_pushed_that_the_platform_does_not_declare(filter: str, expected: str) -> None:
-    assert plan(filter, parse_mapping(LESS, "less.toml")) == expected
+    assert print_plan(planned(filter, less())) == expected
 
 
-def test_a_search_is_for_the_value_as_the_platform_has_it() -> None:
-    text = LESS.replace('field = "email"\n', 'field = "email"\ntransform = []\n').replace(
-        'search = ["email"]', 'search = ["email", "username"]'
-    )
-    lower = text.replace('fallback = "email"', 'transform = [{ kind = "template", text = "CORP-{value}" }]')
-    assert plan('userName eq "a"', parse_mapping(lower, "t.toml")) == "match userName=a search=CORP-a"
+WITH_NAME = 'scim = "displayName"\nfield = "display_name"\n'
 
 
-def test_a_value_that_cannot_be_on_the_platform_is_no_failure() -> None:
-    text = LESS.replace('search = ["email"]', 'search = ["email", "username"]').replace(
-        'fallback = "email"', 'transform = [{ kind = "lookup", table = { a = "b" }, unknown = "refuse" }]'
-    )
-    plan('userName eq "c"', parse_mapping(text, "t.toml"))
-
-
-# --- plans against filtering everything ------------------------------------------------------------------
-
-
-def _users() -> list[PlatformUser]:
-    statuses = ["ACTIVE", "DISABLED", "LOCKED", "PENDING_APPROVAL"]
-    return [
-        PlatformUser(
-            id=f"usr_{n}",
-            email=f"{'aAb'[n % 3]}{n // 3}@x.org",
-            username=None if n % 4 == 0 else f"{'uU'[n % 2]}{n}",
-            status=statuses[n % 4],
-            mfa_enabled=n % 3 == 0,
-            ou_id=None if n % 5 == 0 else f"ou_{n % 2}",
-            first_name="Ada" if n % 2 else None,
-            created_at=f"2026-01-{n + 1:02}T00:00:00Z",
-            custom_attributes={
-                "scim_external_ids": {"default": f"x{n % 4}"},
-                "title": "T" if n % 3 else "",
-            },
-        )
-        for n in range(12)
-    ]
-
-
-USERS = _users()
-RESOURCES = {u.id: MAPPING.to_scim(u, domain="default", base_url="http://x") for u in USERS}
-
-
-def yielded(source: Any) -> set[str]:
-    """What a source yields by its definition, from the platform's own fields."""
-    match source:
-        case Nothing():
-            return set()
-        case ById():
-            return {source.id} & RESOURCES.keys()
-        case Match():
-            folded = source.value.casefold()
-            return {
-                i
-                for i, r in RESOURCES.items()
-                if (source.kind == "externalId" and r.get("externalId") == source.value)
-                or (source.kind == "userName" and r["userName"].casefold() == folded)
-                or (source.kind == "email" and any(e["value"].casefold() == folded for e in r["emails"]))
-            }
-        case Listing():
-            return {
-                u.id
-                for u in USERS
-                if all(
-                    wire_text(getattr(u, {"group_id": "avatar_url"}.get(k, k))) == v for k, v in source.query
-                )
-            }
-        case Union():
-            return set().union(*(yielded(s) for s in source.sources))
-    raise AssertionError(source)
-
-
-def wire_text(value: object) -> str:
-    """A value as the platform's query has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-TERMS = st.sampled_from(
+@pytest.mark.parametrize(
+    ("filter", "expected"),
     [
-        *(f'userName eq "{v}"' for v in ("u1", "U1", "a0@x.org", "A0@X.ORG", "none", "")),
-        *(f'id eq "{v}"' for v in ("usr_1", "usr_2", "../usr_1", "USR_1", "")),
-        *(f'externalId eq "{v}"' for v in ("x0", "x1", "X1", "none")),
-        *(f'emails.value eq "{v}"' for v in ("a0@x.org", "A0@X.ORG", "b1@x.org")),
-        'emails[type eq "work" and value eq "a0@x.org"]',
-        'emails[type eq "home" and value eq "a0@x.org"]',
-        'emails[type eq "work"]',
-        "active eq true",
-        "active eq false",
-        *(f'{P}:status eq "{v}"' for v in ("ACTIVE", "DISABLED", "LOCKED", "locked", "NONE")),
-        f"{P}:mfaEnabled eq true",
-        f"{P}:mfaEnabled eq false",
-        *(f'{P}:ouId eq "{v}"' for v in ("ou_0", "ou_1", "OU_1", "../ou_1")),
-        'groups.value eq "grp_1"',
-        'title eq "t"',
-        "title pr",
-        'name.givenName eq "ada"',
-        'userName co "1"',
-    ]
+        ('displayName eq "Ada L"', 'list name="Ada L"'),
+        ('displayName eq "Ada" and title pr', 'list name="Ada"'),
+        ('displayName eq "Ada" and displayName eq "ada"', 'list name="Ada"'),
+        ('displayName eq "Ada" and active eq false', 'list status="DISABLED" name="Ada"'),
+        ('displayName co "Ada"', "list"),
+        ('displayName ne "Ada"', "list"),
+        ('displayName eq ""', "list"),
+    ],
 )
-FILTERS = st.recursive(
-    TERMS,
-    lambda inner: st.one_of(
-        st.tuples(inner, inner).map(lambda t: f"({t[0]}) and ({t[1]})"),
-        st.tuples(inner, inner).map(lambda t: f"({t[0]}) or ({t[1]})"),
-        inner.map(lambda t: f"not ({t})"),
-    ),
-    max_leaves=6,
-)
+def test_what_narrows_is_pushed_and_checked(filter: str, expected: str) -> None:
+    mapping = less(
+        WITH_NAME,
+        platform=f'[platform.narrows]\ndisplayName = "name"\n[platform.filters]\n"{P}:status" = "status"',
+    )
+    plan = planned(filter, mapping)
+    assert plan.window is None
+    assert print_plan(plan).split(" & ")[0] == expected
 
 
-@settings(deadline=None, max_examples=300)
-@given(FILTERS)
-def test_carrying_out_a_plan_equals_filtering_everything(text: str) -> None:
-    bound: Filter = bind(parse_filter(text), MAPPING.model)
-    found = plan_users(bound, MAPPING)
-    test = predicate(bound, MAPPING.model)
-    wanted: set[str] = {i for i, r in RESOURCES.items() if test(r)}
-    source = yielded(found.source)
-    if found.residual is None:
-        assert source == wanted
-    else:
-        again = predicate(found.residual, MAPPING.model)
-        kept: list[Resource] = [RESOURCES[i] for i in source if again(RESOURCES[i])]
-        assert {r["id"] for r in kept} == wanted
+def test_an_exact_filter_takes_any_text() -> None:
+    mapping = less(WITH_NAME, platform='[platform.filters]\ndisplayName = "name"')
+    assert print_plan(planned('displayName eq "Ada L."', mapping)) == 'list name="Ada L.", window of platform'
+    assert print_plan(planned('displayName eq "A" and displayName eq "B"', mapping)) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("transform", "searched"),
+    [
+        ('{ kind = "lower" }', True),
+        ('{ kind = "upper" }, { kind = "trim" }', True),
+        ('{ kind = "template", text = "CORP-{value}" }', True),
+        ('{ kind = "lookup", table = { a = "b" } }', False),
+        ('{ kind = "lower" }, { kind = "lookup", table = { a = "b" } }', False),
+        ('{ kind = "constant", value = "x" }', False),
+        ('{ kind = "boolean-words" }', False),
+    ],
+)
+def test_search_is_for_values_that_the_field_holds_as_they_are_shown(transform: str, searched: bool) -> None:
+    """A table shows other values than the field has, and a value that is not in it as it is."""
+    mapping = less(
+        f"{WITH_NAME}transform = [{transform}]",
+        search='"email", "username", "display_name"',
+        fallback=f"transform = [{transform}]",
+    )
+    assert match_for("userName", "abc", mapping).search == ("abc" if searched else None)
+    plan = print_plan(planned('displayName co "abc"', mapping))
+    assert plan == ('list search="ab" & ' if searched else "list & ") + 'displayName co "abc"'
+
+
+def test_a_search_covers_all_fields_that_are_read_or_none() -> None:
+    rule = WITH_NAME + 'fallback = "first_name"'
+    for fields, expected in (
+        ('"display_name"', "list"),
+        ('"display_name", "first_name"', 'list search="Ada"'),
+    ):
+        plan = planned('displayName eq "Ada"', less(rule, search=fields))
+        assert print_plan(plan).split(" & ")[0] == expected
+
+
+def test_an_address_is_searched_for_only_as_rows_show_it() -> None:
+    mapping = less(search='"email", "display_name"', email='field = "display_name"')
+    assert match_for("email", "a@x", mapping).search is None
+    assert match_for("email", "a\\b@x", MAPPING).search is None
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "part", "end"),
+    [
+        ("smith", "smith", "smit", "smith"),
+        ("a", "a", None, "a"),
+        ("42", "42", "42", "42"),
+        ("@x.org", "@x.org", "@x.or", "@x.org"),
+        ("  a b ", "a b", "a b", "a b"),
+        ("é", "é", None, "é"),
+        ("Ren\u00e9e", "Ren\u00e9e", "Ren\u00e9", "Ren\u00e9e"),
+        ("Rene\u0301e", "Rene\u0301e", "Ren", "Ren"),
+        ("\u0301x1", "\u0301x1", "x1", "x1"),
+        ("李小龍", "李小龍", "李小", "李小龍"),
+        ("a\\bcd", "bcd", "bc", "bcd"),
+        ("\\", None, None, None),
+        ("\ufffdab", "ab", "a", "ab"),
+        ("", None, None, None),
+        ("  ", None, None, None),
+    ],
+)
+def test_needles(text: str, whole: str | None, part: str | None, end: str | None) -> None:
+    assert exact_needle(text) == whole
+    assert part_needle(text) == part
+    assert part_needle(text, at_end=True) == end
+
+
+# --- notes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("filter", "index", "said"),
+    [
+        (None, False, []),
+        ('userName eq "ada"', False, []),
+        ("title pr", True, []),
+        ('title eq "secret"', False, ["no filter for title eq …", "no complete index"]),
+        ('userName co "secret"', False, ["search finds more users than userName co …", "no complete index"]),
+        ('not (title eq "secret")', False, ["cannot leave users out, as not (title eq …)"]),
+        ('title eq "secret" or title pr', False, ["Not every branch of title eq … or title pr"]),
+        ('groups.display eq "secret"', True, ["no filter for groups.display eq …", "index does not know"]),
+        (
+            'groups.display eq "secret" and title pr',
+            True,
+            ["The index does not know all of groups.display eq …."],
+        ),
+        ('groups.value eq "g" and title pr', True, ["index knows title pr, but is likely to find more"]),
+        ('groups.value eq "g" and title pr', False, ["no filter for title pr", "no complete index"]),
+    ],
+)
+def test_notes_say_why_and_keep_values_to_themselves(
+    filter: str | None, index: bool, said: list[str]
+) -> None:
+    notes = planned(filter, index=index).notes
+    assert all(any(each in note for note in notes) for each in said), notes
+    assert bool(notes) == bool(said)
+    assert "secret" not in " ".join(notes)
+
+
+def test_notes_of_an_order() -> None:
+    ref = parse_attribute_path("title", MAPPING.model)
+    (note,) = planned("active eq false", sort=ref).notes
+    assert "not in order by title" in note
+    assert planned("active eq false", sort=ref, index=True).notes == ()
