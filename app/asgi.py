@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from litestar import Litestar
 
+from app.bridge.context import Context
+from app.bridge.events import PlatformEvents
+from app.bridge.explaining import Explainer
 from app.bridge.group_backend import GroupBackend
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
-from app.bridge.linking import Linking
+from app.bridge.indexing import Indexing
 from app.bridge.local_groups import StoredGroups
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
 from app.bridge.platform_groups import PlatformGroups
 from app.bridge.resources import Resources
 from app.bridge.search import Search
+from app.bridge.sweeping import Sweeper
+from app.bridge.upkeep import Schedule, Upkeep
 from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
+from app.platform.breaker import Breaker
 from app.platform.client import PlatformClient
 from app.platform.groups import GroupClient
 from app.platform.retry import RetryPolicy
@@ -28,7 +35,10 @@ from app.platform.transport import Transport, in_process_transport, network_tran
 from app.scim.schema import group_model
 from app.store.store import Store
 from app.web.app import create_app
-from app.web.contexts import Contexts, resolve
+from app.web.contexts import Contexts
+from app.web.cursors import Cursors
+from app.web.health import Health
+from app.web.limits import Limits
 from app.web.services import Services
 
 _EMBEDDED_URL = "http://embedded-platform"
@@ -49,6 +59,19 @@ class Front:
         await app(scope, receive, send)
 
 
+class LateApp:
+    """An application that is known after whoever calls it: until then, calls fail and are made again."""
+
+    def __init__(self) -> None:
+        self.app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Hand on a request. Raises ConnectionError while there is nobody to hand it to."""
+        if self.app is None:
+            raise ConnectionRefusedError("the application is not open yet")
+        await self.app(scope, receive, send)
+
+
 @asynccontextmanager
 async def open_bridge(
     settings: Settings,
@@ -56,74 +79,166 @@ async def open_bridge(
     embedded: Litestar | None = None,
     transport: Transport | None = None,
     retry: RetryPolicy | None = None,
+    health: Health | None = None,
 ) -> AsyncIterator[Any]:
-    """The bridge as an ASGI application, open for as long as the context is.
+    """The bridge as an ASGI application, open and at work in the background for as long as the context is.
 
-    `embedded` is the embedded platform's application, not yet started; without it the platform is at
-    `settings.platform_url`. `transport` takes the place of the network, `retry` that of
-    the usual policy. Raises `StoreError` and
-    `MappingError` where it cannot start.
+    Writes under way are finished before all is closed. Arguments and errors are those of `open_services`.
     """
     async with AsyncExitStack() as stack:
-        store = await Store.open(settings.bridge_database_url)
-        stack.push_async_callback(store.close)
-        if embedded is not None:
-            await stack.enter_async_context(embedded.lifespan())
-            transport = transport or in_process_transport(embedded)
-        transport = transport or network_transport(settings.platform_concurrency)
-        platform = _platform_client(settings, transport, retry)
-        stack.push_async_callback(platform.aclose)
-        services, linking = await _services(settings, store, platform)
-        stack.push_async_callback(linking.aclose)
+        services = await stack.enter_async_context(
+            open_services(settings, embedded=embedded, transport=transport, retry=retry, health=health)
+        )
+        await services.upkeep.open()
+        stack.push_async_callback(_finish_writes, services)
         bridge = create_app(services)
         await stack.enter_async_context(bridge.lifespan())
         yield bridge if embedded is None else Front(bridge, embedded)
 
 
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    *,
+    embedded: Litestar | None = None,
+    transport: Transport | None = None,
+    retry: RetryPolicy | None = None,
+    health: Health | None = None,
+) -> AsyncIterator[Services]:
+    """The use cases over an open database and platform, with nothing running in the background.
+
+    `embedded` is the embedded platform's application, not yet started; without it the platform is at
+    `settings.platform_url`. `transport` takes the place of the network, `retry` that of the usual policy;
+    `health` is given by who tells it of the shutdown. Raises `StoreError` and `MappingError` where it cannot
+    start.
+    """
+    async with AsyncExitStack() as stack:
+        store = await Store.open(settings.bridge_database_url)
+        stack.push_async_callback(store.close)
+        if embedded is not None:
+            await stack.enter_async_context(_started(embedded))
+            transport = transport or in_process_transport(embedded)
+        platform = _platform_client(settings, transport or _network(settings), retry)
+        stack.push_async_callback(platform.aclose)
+        services = await _services(settings, store, platform, health or Health())
+        # Also without background work, somebody who waits for a sweep begins one.
+        stack.push_async_callback(services.upkeep.aclose)
+        yield services
+
+
+@asynccontextmanager
+async def _started(app: Litestar) -> AsyncIterator[None]:
+    """An open application. It does not hear of a failure: it would wrap it in an ExceptionGroup."""
+    lifespan = app.lifespan()
+    await lifespan.__aenter__()
+    try:
+        yield
+    finally:
+        await lifespan.__aexit__(None, None, None)
+
+
+async def _finish_writes(services: Services) -> None:
+    settings = services.settings
+    patience_s = settings.shutdown_delay_s + settings.shutdown_timeout_s
+    await services.limits.handling.finish(max(1.0, patience_s - services.health.stopping_s))
+
+
+async def _platform_reason(platform: PlatformClient) -> str | None:
+    circuit = platform.state
+    return (
+        None
+        if circuit.state == "closed"
+        else f"no calls since {circuit.since:%H:%M:%S} UTC: {circuit.reason}"
+    )
+
+
+def _network(settings: Settings) -> Transport:
+    # One connection more than calls: a token can be had while all are under way.
+    return network_transport(
+        settings.platform_concurrency + 1, max_answer_bytes=settings.platform_max_answer_bytes
+    )
+
+
 def _platform_client(settings: Settings, transport: Transport, retry: RetryPolicy | None) -> PlatformClient:
     base_url = (settings.platform_url or _EMBEDDED_URL).rstrip("/")
+    retry = retry or RetryPolicy()
+    breaker = Breaker(
+        failures=settings.platform_breaker_failures,
+        reset_s=settings.platform_breaker_reset_s,
+        clock=retry.clock,
+    )
     tokens = ClientCredentials(
         transport,
         token_url=base_url + settings.platform_token_path,
         client_id=settings.platform_client_id,
         client_secret=settings.platform_client_secret,
         scope=settings.platform_scope,
-        timeout_s=settings.platform_timeout_s,
+        timeout_s=min(
+            settings.platform_connect_timeout_s + settings.platform_read_timeout_s,
+            settings.platform_timeout_s,
+        ),
+        breaker=breaker,
     )
     return PlatformClient(
         transport,
         base_url=base_url,
         tokens=tokens,
+        connect_timeout_s=settings.platform_connect_timeout_s,
+        read_timeout_s=settings.platform_read_timeout_s,
         timeout_s=settings.platform_timeout_s,
         max_concurrency=settings.platform_concurrency,
+        max_answer_bytes=settings.platform_max_answer_bytes,
         user_include=settings.platform_user_include,
         retry=retry,
+        breaker=breaker,
     )
 
 
-async def _services(settings: Settings, store: Store, platform: PlatformClient) -> tuple[Services, Linking]:
+async def _services(settings: Settings, store: Store, platform: PlatformClient, health: Health) -> Services:
+    health.add("database", store.ping, required=True)
+    health.add("platform", partial(_platform_reason, platform))
     contexts = Contexts(settings)
+
+    async def usable() -> list[Context]:
+        return contexts.usable(await store.connections.list())
+
+    # A mapping or tolerance that cannot be used is found at start, not at the first request.
     for connection in await store.connections.list():
-        # A mapping or tolerance that cannot be used is found at start, not at the first request.
-        resolve(connection, "", contexts.mappings_dir)
+        contexts.of(connection, "")
     # Several replicas share a PostgreSQL; a SQLite file belongs to one.
     locks = KeyedLocks(store.leases if store.db.dialect == "postgresql" else None)
     resources = Resources(store.local_groups)
-    linking = Linking(platform, store, wait_s=settings.link_wait_s)
-    matching = Matching(platform, store, resources, linking)
+    indexing = Indexing(platform, store.index)
+    sweeper = Sweeper(platform, store.index, indexing, store.leases, calls_per_second=settings.index_rate)
+    upkeep = Upkeep(
+        indexing,
+        sweeper,
+        usable,
+        Schedule(sweep_s=settings.index_sweep_s, refresh_s=settings.index_refresh_s),
+        wait_s=settings.link_wait_s,
+    )
+    matching = Matching(platform, store.links, resources, indexing, upkeep)
     model = group_model()
     backends: dict[str, GroupBackend] = {
         "platform": PlatformGroups(platform, GroupClient(platform, path=settings.platform_groups_path)),
         "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
-    services = Services(
+    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
+    return Services(
         settings=settings,
         store=store,
         contexts=contexts,
-        users=Users(platform, store, resources, matching, linking, locks),
-        search=Search(platform, resources, matching, scan_limit=settings.scan_limit),
+        users=Users(platform, store, resources, matching, indexing, locks),
+        search=search,
+        explainer=Explainer(platform, resources, search),
         groups=Groups(backends, store, locks, model),
         group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
         group_model=model,
+        indexing=indexing,
+        sweeper=sweeper,
+        upkeep=upkeep,
+        cursors=Cursors(store.server_keys, timeout_s=settings.cursor_timeout_s),
+        events=PlatformEvents(store.group_records, indexing, own_id=settings.platform_client_id),
+        limits=Limits(settings),
+        health=health,
     )
-    return services, linking

@@ -17,6 +17,7 @@ PREFIX = "SCIM_BRIDGE_"
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+NotNegativeFloat = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SettingsError(Exception):
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     """The SCIM base URL that clients use (`https://scim.example.com/scim/v2`), root of every `location`."""
     trusted_proxies: str = ""
-    """Addresses or networks, by commas, whose X-Forwarded-Proto and X-Forwarded-Host are believed."""
+    """Addresses or networks, by commas, whose X-Forwarded-For, -Proto and -Host are believed."""
     platform_url: str = ""
     """Base URL of the identity platform; empty: the embedded platform in this process."""
     platform_client_id: str = ""
@@ -52,8 +53,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the platform's token endpoint, below platform_url."""
     platform_groups_path: str = "/api/v1/tenants/{tenant_id}/groups"
     """Path of a tenant's groups at the platform, for connections that keep groups there."""
+    platform_connect_timeout_s: PositiveFloat = 5.0
+    """Seconds that opening a connection to the platform may take."""
+    platform_read_timeout_s: PositiveFloat = 15.0
+    """Seconds of silence that end an attempt; with the connect time-out, the limit for all of an attempt."""
     platform_timeout_s: PositiveFloat = 30.0
-    """Seconds that one platform call may take in all."""
+    """Seconds that one platform call may take in all, with every wait and every repetition."""
+    platform_max_answer_bytes: Positive = 4_194_304
+    """Bytes of an answer of the platform at most; larger ones cannot be read (502)."""
+    platform_breaker_failures: Positive = 20
+    """Failures in a row (5xx, time-outs, lost connections) that stop the calls for a while; then 503."""
+    platform_breaker_reset_s: PositiveFloat = 10.0
+    """Seconds for which they are stopped; then one call at a time tries whether the platform is back."""
     platform_concurrency: Positive = 64
     """Platform calls under way at a time."""
     platform_user_include: str = ""
@@ -64,12 +75,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Groups that one query may look through when nothing narrows it; beyond: `tooMany`."""
     link_wait_s: PositiveFloat = 20.0
     """Seconds that a lookup waits for a tenant's users to be read for the first time; then 503."""
+    index_sweep_s: Annotated[float, msgspec.Meta(ge=0)] = 900.0
+    """Seconds between two sweeps over a tenant's users, which keep the index true; 0: only when needed."""
+    index_refresh_s: PositiveFloat = 86_400.0
+    """Seconds between two sweeps that read every user in full, not only those whose row has changed."""
+    index_rate: PositiveFloat = 100.0
+    """Platform calls a second that sweeps make at most."""
     page_size: Positive = 100
     """Resources in an answer when the client names no `count`."""
     max_page_size: Positive = 200
     """Resources in an answer at most; a larger `count` is capped."""
+    cursor_timeout_s: Positive = 3600
+    """Seconds for which a `nextCursor` stays good."""
     max_body_bytes: Positive = 1_048_576
     """Bytes of a request body at most; larger ones answer 413."""
+    platform_webhook_secret: str = ""
+    """Secret of the platform's webhooks; while it changes, new and old by a comma. Empty: no endpoint."""
+    webhook_tolerance_s: Positive = 300
+    """Seconds by which the time of a webhook may differ from the bridge's own."""
+    max_values: Positive = 100_000
+    """Values in a request body at most, at all levels together; more answer 413."""
+    max_operations: Positive = 1000
+    """Operations of one PATCH at most; more answer 413."""
+    max_url_bytes: Positive = 16_384
+    """Bytes of a request target, path and query, at most; longer ones answer 414."""
+    max_header_bytes: Positive = 32_768
+    """Bytes of the request line and all header fields at most; more answer 431."""
+    max_headers: Positive = 100
+    """Header fields of a request at most; more answer 431."""
+    requests_per_second: NotNegativeFloat = 100.0
+    """Requests a second that one connection may keep up at this process; beyond: 429. 0: no limit."""
+    request_burst: Positive = 200
+    """Requests that a connection may send at once before that limit holds."""
+    auth_failures_per_minute: NotNegativeFloat = 60.0
+    """Refused tokens a minute from one client address; beyond: 429, but for tokens in use. 0: no limit."""
+    max_requests_in_progress: Positive = 256
+    """Requests handled at a time; as many more wait up to two seconds, then 503."""
+    request_timeout_s: PositiveFloat = 30.0
+    """Seconds in which a request's header, and then its body, has to arrive; then 408."""
+    handling_timeout_s: PositiveFloat = 55.0
+    """Seconds until a request is answered 503 (Okta waits for 60); a write goes on and is finished."""
+    keep_alive_s: Positive = 75
+    """Seconds that an idle connection is kept; longer than the proxy in front keeps it."""
+    shutdown_delay_s: NotNegativeFloat = 0.0
+    """Seconds from SIGTERM, when readiness turns 503, until no new connections are taken."""
+    shutdown_timeout_s: Positive = 30
+    """Seconds that requests under way then have to finish."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -89,6 +140,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def scim_url(self) -> str | None:
         """`public_url` without trailing slash, None where it is not set."""
         return self.public_url.rstrip("/") or None
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """`platform_webhook_secret` one by one."""
+        return tuple(self.platform_webhook_secret.replace(",", " ").split())
 
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """`trusted_proxies` as networks."""

@@ -63,7 +63,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(place), *arguments],
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "SCIM_BRIDGE_REQUESTS_PER_SECOND": "0",
+                **environment,
+            },
         )
         log.close()
         running.append(process)

@@ -29,5 +29,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     terminate_sessions: bool
     groups: Literal["platform", "local"]
     """Which backend keeps the groups."""
+    indexed: bool
+    """Whether searches use the bridge's index; else only what the platform's lists can do, in bounds."""
+    explains: bool
+    """Whether the client may ask how a search would be answered."""
     group_patch_answers: bool
     """Whether PATCH on a group answers with the resource instead of 204."""

@@ -8,7 +8,7 @@ from functools import partial
 from app.bridge.context import Context
 from app.bridge.fan_out import gathered
 from app.bridge.group_backend import GroupBackend
-from app.bridge.search import Found, Query
+from app.bridge.query import Found, Query, by_offset
 from app.mapping.groups import GroupHead, Member, group_to_scim
 from app.planning.groups import (
     AllGroups,
@@ -40,6 +40,9 @@ class GroupSearch:
 
     async def run(self, context: Context, query: Query) -> Found:
         """The page and the exact total."""
+        return await by_offset(query, partial(self._answer, context))
+
+    async def _answer(self, context: Context, query: Query) -> Found:
         backend = self._backends[context.groups]
         plan = plan_groups(query.filter, sort=query.sort, descending=query.descending)
         start = query.start_index - 1

@@ -9,6 +9,7 @@ import msgspec
 
 from app.bridge.fan_out import FAN_OUT
 from app.mapping.model import Capabilities
+from app.planning.pages import pages_for, pinned
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing
 from app.scim.errors import ServiceUnavailable, TooMany
@@ -22,19 +23,6 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 
     items: tuple[UserListItem, ...]
     total: int
-
-
-def pages_for(offset: int, count: int, per_page_max: int) -> tuple[int, tuple[int, ...]]:
-    """The `per_page` and page numbers that cover the window of `count` rows from `offset` (0-based).
-
-    One page where any page size puts the window into one, else as few as can be.
-    """
-    for size in range(count, per_page_max + 1):
-        if offset // size == (offset + count - 1) // size:
-            return size, (offset // size + 1,)
-    size = min(count, per_page_max)
-    first, last = offset // size, (offset + count - 1) // size
-    return size, tuple(range(first + 1, last + 2))
 
 
 async def read_window(
@@ -117,8 +105,3 @@ async def full_users(
         for _, task in pending:
             task.cancel()
         await asyncio.gather(*(task for _, task in pending), return_exceptions=True)
-
-
-def pinned(query: Mapping[str, str], capabilities: Capabilities) -> dict[str, str]:
-    """A query with an order that holds still while pages are read."""
-    return {"sort_by": capabilities.default_sort, "sort_order": "asc", **query}

@@ -11,8 +11,9 @@ import structlog
 from app.bridge.context import Context
 from app.bridge.fan_out import gathered
 from app.bridge.group_backend import Heads, Membership
-from app.bridge.listing import full_users, pages_for
+from app.bridge.listing import full_users
 from app.mapping.groups import GroupHead, Member
+from app.planning.pages import pages_for
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing, Rejected, Taken

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from app.bridge.changes import patched, replaced
 from app.bridge.context import Context
-from app.bridge.linking import Linking
+from app.bridge.indexing import Indexing
 from app.bridge.local_groups import DELETED_USERS
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
@@ -19,20 +20,18 @@ from app.bridge.writing import carry_out, plan_write, status_change
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing, PlatformError, Rejected, Taken, Unavailable
+from app.platform.gate import urgent
 from app.scim.errors import NotFound, PreconditionFailed, ScimError
 from app.scim.etag import matches as version_matches
 from app.scim.etag import version_of
-from app.scim.patch import apply_patch, read_patch
-from app.scim.schema import PLATFORM_USER, Resource
+from app.scim.patch import read_patch
+from app.scim.schema import Resource
 from app.scim.validate import read_resource
 from app.store.store import Store
 from app.wire.users import PlatformUser
 
 _SUPPLIED_ELSEWHERE = frozenset({"emails"})
 """Required attributes that a body may lack: an address can come from userName, or stay as it is."""
-
-_KEPT_BY_PUT = ("emails", "locale", "timezone")
-"""What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
 
 
 class Users:
@@ -44,14 +43,14 @@ class Users:
         store: Store,
         resources: Resources,
         matching: Matching,
-        linking: Linking,
+        indexing: Indexing,
         locks: KeyedLocks,
     ) -> None:
         self._platform = platform
         self._store = store
         self._resources = resources
         self._matching = matching
-        self._linking = linking
+        self._indexing = indexing
         self._locks = locks
 
     async def get(self, context: Context, user_id: str) -> Resource:
@@ -80,7 +79,7 @@ class Users:
                 user = await carry_out(self._platform, context, user, write)
             except (PlatformError, ScimError):
                 # A user that was to be inactive must not stay behind as an active one.
-                with suppress(PlatformError):
+                with suppress(PlatformError), urgent():
                     await self._platform.delete_user(context.tenant_id, user.id, user.email)
                 raise
             return await self._settled(context, await self._resources.one(context, user))
@@ -91,12 +90,9 @@ class Users:
         """Replace a user by the body of a PUT (RFC 7644 §3.5.1); never creates one."""
         wanted = self._read_body(context, body)
 
-        def replaced(before: Resource) -> Resource:
-            after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
-            after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
-            return after
-
-        return await self._write(context, user_id, replaced, if_match, sent=frozenset(wanted))
+        return await self._write(
+            context, user_id, lambda before: replaced(before, wanted), if_match, sent=frozenset(wanted)
+        )
 
     async def patch(
         self, context: Context, user_id: str, body: object, *, if_match: str | None = None
@@ -104,13 +100,9 @@ class Users:
         """Apply the operations of a PATCH (RFC 7644 §3.5.2): all of them or none."""
         operations = read_patch(body, context.dialect)
 
-        def patched(before: Resource) -> Resource:
-            # `active` and the status are taken out first: what stands there afterwards, the client wrote.
-            start = {k: v for k, v in before.items() if k != "active"}
-            start[PLATFORM_USER] = _without_status(before)
-            return apply_patch(start, operations, context.mapping.model, context.dialect)
-
-        return await self._write(context, user_id, patched, if_match)
+        return await self._write(
+            context, user_id, lambda before: patched(context, before, operations), if_match
+        )
 
     async def delete(self, context: Context, user_id: str, *, if_match: str | None = None) -> None:
         """Delete a user (RFC 7644 §3.6); the platform wants its present address as confirmation."""
@@ -120,7 +112,7 @@ class Users:
             # Missing: somebody else was quicker, or the answer to the first call was lost.
             with suppress(Missing):
                 await self._delete(context, user)
-            await self._store.links.forget(context.tenant_id, user_id)
+            await self._indexing.deleted(context, user_id)
             # Counted before the memberships end: whoever adds the user now will look a second time.
             await self._store.group_records.raise_version(context.tenant_id, DELETED_USERS)
             left = {*await self._store.local_groups.forget_member(context.tenant_id, user_id)}
@@ -177,9 +169,9 @@ class Users:
         return await self._settled(context, found)
 
     async def _settled(self, context: Context, resource: Resource) -> Resource:
-        """After a write: the links as the user now is. Also where nothing was sent: a try before may have
-        reached the platform but not the table."""
-        await self._linking.remember(context, resource)
+        """After a write: the index as the user now is. Also where nothing was sent: a try before may have
+        reached the platform but not the index."""
+        await self._indexing.recorded(context, resource)
         return versioned(resource)
 
     async def _read(self, context: Context, user_id: str) -> PlatformUser:
@@ -199,10 +191,6 @@ class Users:
 def versioned(resource: Resource) -> Resource:
     """The resource with its `meta.version`."""
     return {**resource, "meta": {**resource["meta"], "version": version_of(resource)}}
-
-
-def _without_status(resource: Resource) -> Resource:
-    return {k: v for k, v in resource.get(PLATFORM_USER, {}).items() if k != "status"}
 
 
 def _check_version(resource: Resource, if_match: str | None) -> None:

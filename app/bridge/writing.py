@@ -13,6 +13,7 @@ from app.mapping.status import StatusChange, plan_status
 from app.mapping.users import UserChange
 from app.platform.client import PlatformClient
 from app.platform.errors import PlatformError, Unavailable, Unreadable
+from app.platform.gate import urgent
 from app.scim.schema import PLATFORM_USER, Resource
 from app.wire.users import PlatformUser, UserPasswordReset, UserStatusUpdate
 
@@ -120,7 +121,7 @@ async def carry_out(
             user = None
     except PlatformError as exc:
         if undo and was_refused(exc):
-            with suppress(PlatformError):
+            with suppress(PlatformError), urgent():
                 now = await platform.get_user(tenant_id, user_id)
                 for step in reversed(undo):
                     await step(now)

@@ -62,6 +62,17 @@ def add_connection(
     group_patch_answers: Annotated[
         bool, typer.Option("--group-patch-answers", help="PATCH on a group answers 200 with the resource.")
     ] = False,
+    live_search: Annotated[
+        bool,
+        typer.Option("--live-search", help="Search only by the platform's own lists, without the index."),
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Let the client ask how a search is answered.")
+    ] = False,
+    requests_per_second: Annotated[
+        float | None, typer.Option(min=0, help="Rate limit in place of the setting's; 0: none.")
+    ] = None,
+    request_burst: Annotated[int | None, typer.Option(min=1, help="Burst in place of the setting's.")] = None,
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
@@ -82,6 +93,10 @@ def add_connection(
         terminate_sessions=not keep_sessions,
         groups="local" if local_groups else "platform",
         group_patch="resource" if group_patch_answers else "no-content",
+        search="live" if live_search else "indexed",
+        explain=explain,
+        requests_per_second=requests_per_second,
+        request_burst=request_burst,
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 

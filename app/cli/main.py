@@ -7,7 +7,10 @@ import sys
 import typer
 from rich.console import Console
 
+from app.cli.apply import apply_command, generate_command
 from app.cli.connections import connection_app, token_app
+from app.cli.explaining import explain_command
+from app.cli.indexing import reindex_command
 from app.cli.mappings import mapping_app
 from app.cli.servers import platform_command, serve_command
 from app.config import SettingsError
@@ -23,6 +26,10 @@ app = typer.Typer(
 )
 app.command("serve")(serve_command)
 app.command("platform")(platform_command)
+app.command("explain")(explain_command)
+app.command("reindex")(reindex_command)
+connection_app.command("apply")(apply_command)
+token_app.command("generate")(generate_command)
 app.add_typer(connection_app, name="connection")
 app.add_typer(token_app, name="token")
 app.add_typer(mapping_app, name="mapping")

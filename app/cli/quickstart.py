@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from app.config import Settings
-from app.embedded import Directory
+from app.embedded import AppCredentials, Directory
 from app.store.store import Store
 from app.web.contexts import BASE_PATH
 
 DATABASE = "platform.db"
 CREDENTIALS = "platform.json"
 QUICKSTART = "quickstart.json"
+
+WEBHOOK_ORIGIN = "http://scim-bridge.internal"
+"""Where the embedded platform sends its events within the process; no name that is ever looked up."""
 
 _Form = TypeVar("_Form", bound=msgspec.Struct)
 _SCOPES = ("admin:read", "admin:write")
@@ -29,6 +33,10 @@ class PlatformCredentials(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str
     client_secret: str
     tenant_id: str
+    person_id: str = ""
+    """Client id of the token that quickstart.json shows: what the bridge does itself, it need not be told."""
+    webhook_secret: str = ""
+    """Signs the events that the bridge in the same process is sent."""
 
 
 class Quickstart(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,23 +52,37 @@ class Quickstart(msgspec.Struct, frozen=True, kw_only=True):
     """Bearer token for the embedded platform's own API; made anew at every start."""
 
 
-async def prepare_platform(data_dir: Path, platform_url: str) -> PlatformCredentials:
-    """The demo tenant and the app that the bridge signs in with; made once, then read from the file."""
+async def prepare_platform(data_dir: Path, platform_url: str | None) -> PlatformCredentials:
+    """The demo tenant and the app that the bridge signs in with; made once, then read from the file.
+
+    `platform_url` is where the platform listens now; None leaves what the file says.
+    """
     async with Directory(data_dir / DATABASE) as directory:
         tenant_id = await directory.ensure_tenant("demo", "Demo")
         kept = _read(data_dir / CREDENTIALS, PlatformCredentials)
         if kept is not None and kept.tenant_id == tenant_id:
-            credentials = msgspec.structs.replace(kept, platform_url=platform_url)
+            credentials = msgspec.structs.replace(
+                kept,
+                platform_url=platform_url or kept.platform_url,
+                person_id=kept.person_id or (await _app(directory, "Quickstart")).client_id,
+                webhook_secret=kept.webhook_secret or secrets.token_urlsafe(32),
+            )
         else:
-            made = await directory.create_app(None, _SCOPES, "SCIM Bridge")
+            made = await _app(directory, "SCIM Bridge")
             credentials = PlatformCredentials(
-                platform_url=platform_url,
+                platform_url=platform_url or "",
                 client_id=made.client_id,
                 client_secret=made.client_secret,
                 tenant_id=tenant_id,
+                person_id=(await _app(directory, "Quickstart")).client_id,
+                webhook_secret=secrets.token_urlsafe(32),
             )
     write_private(data_dir / CREDENTIALS, credentials)
     return credentials
+
+
+async def _app(directory: Directory, name: str) -> AppCredentials:
+    return await directory.create_app(None, _SCOPES, name)
 
 
 async def prepare_quickstart(
@@ -69,7 +91,9 @@ async def prepare_quickstart(
     """A connection to the demo tenant and a token for it; the token of the last start while it is valid."""
     data_dir = Path(settings.data_dir)
     async with Directory(data_dir / DATABASE) as directory:
-        platform_token = await directory.issue_token(credentials.client_id, _PLATFORM_TOKEN_TTL_S)
+        platform_token = await directory.issue_token(credentials.person_id, _PLATFORM_TOKEN_TTL_S)
+        # The bridge in this process hears of what others change at the platform.
+        await directory.add_webhook(f"{WEBHOOK_ORIGIN}/webhooks/platform", credentials.webhook_secret)
     store = await Store.open(settings.bridge_database_url)
     try:
         kept = _read(data_dir / QUICKSTART, Quickstart)
@@ -96,6 +120,18 @@ async def prepare_quickstart(
     )
     write_private(data_dir / QUICKSTART, quickstart)
     return quickstart
+
+
+def with_credentials(settings: Settings, credentials: PlatformCredentials) -> Settings:
+    """The settings with which the bridge signs in at the embedded platform."""
+    return msgspec.structs.replace(
+        settings,
+        platform_client_id=credentials.client_id,
+        platform_client_secret=credentials.client_secret,
+        platform_webhook_secret=", ".join(
+            filter(None, (credentials.webhook_secret, settings.platform_webhook_secret))
+        ),
+    )
 
 
 def scim_url(settings: Settings, host: str, port: int) -> str:

@@ -5,36 +5,44 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
-import uvicorn
 from rich.console import Console
 
-from app.asgi import open_bridge
+from app.asgi import LateApp, open_bridge
 from app.cli.logs import configure_logs
 from app.cli.quickstart import (
     DATABASE,
+    WEBHOOK_ORIGIN,
     PlatformCredentials,
     Quickstart,
     listening_url,
     prepare_platform,
     prepare_quickstart,
     scim_url,
+    with_credentials,
 )
+from app.cli.serving import run_server
 from app.config import Settings, SettingsError, load_settings
-from app.embedded import PlatformSettings, create_platform
+from app.embedded import Directory, PlatformSettings, create_platform
+from app.platform.transport import in_process_transport
+from app.web.health import Health
 
 HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen at.")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port to listen at; 0 takes a free one.")]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Directory of the SQLite files.")]
 DemoOption = Annotated[
     bool, typer.Option("--demo", help="Allow the embedded platform on an address that others can reach.")
+]
+WebhookOption = Annotated[
+    str | None,
+    typer.Option(
+        "--webhook-url", help="Send every change to this address, signed with SCIM_BRIDGE_WEBHOOK_SECRET."
+    ),
 ]
 
 
@@ -56,7 +64,11 @@ def serve_command(
 
 
 def platform_command(
-    host: HostOption = None, port: PortOption = None, data_dir: DataOption = None, demo: DemoOption = False
+    host: HostOption = None,
+    port: PortOption = None,
+    data_dir: DataOption = None,
+    demo: DemoOption = False,
+    webhook_url: WebhookOption = None,
 ) -> None:
     """Run the embedded platform alone, as an identity platform to point a bridge at."""
     settings = load_settings(
@@ -67,44 +79,55 @@ def platform_command(
     )
     if not demo and not is_loopback(settings.host):
         raise SettingsError("the embedded platform listens beyond this machine only with --demo")
+    if webhook_url is not None and not settings.webhook_secrets():
+        raise SettingsError(
+            "--webhook-url needs a secret: set SCIM_BRIDGE_PLATFORM_WEBHOOK_SECRET, or …_FILE"
+        )
     configure_logs(settings)
     listener = _listen(settings.host, settings.port)
-    _run(_serve_platform(settings, listener))
+    _run(_serve_platform(settings, listener, webhook_url))
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
+    health = Health()
     if not settings.embedded:
-        async with open_bridge(settings) as app:
+        async with open_bridge(settings, health=health) as app:
             _show_bridge(settings, scim_url(settings, settings.host, port))
-            await _run_server(app, listener)
+            await run_server(app, listener, settings, on_stop=health.stop)
         return
     data_dir = _data_dir(settings)
     credentials = await prepare_platform(data_dir, listening_url(settings.host, port))
     quickstart = await prepare_quickstart(settings, credentials, scim_url(settings, settings.host, port))
-    platform = create_platform(data_dir / DATABASE, PlatformSettings())
-    async with open_bridge(with_credentials(settings, credentials), embedded=platform) as app:
+    front = LateApp()
+    platform = create_platform(
+        data_dir / DATABASE, webhook_transports={WEBHOOK_ORIGIN: in_process_transport(front)}
+    )
+    settings = with_credentials(settings, credentials)
+    async with open_bridge(settings, embedded=platform, health=health) as app:
+        front.app = app
         _show_quickstart(quickstart, data_dir)
-        await _run_server(app, listener)
+        await run_server(app, listener, settings, on_stop=health.stop)
 
 
-async def _serve_platform(settings: Settings, listener: socket.socket) -> None:
+async def _serve_platform(settings: Settings, listener: socket.socket, webhook_url: str | None) -> None:
     data_dir = _data_dir(settings)
     url = listening_url(settings.host, listener.getsockname()[1])
     credentials = await prepare_platform(data_dir, url)
+    if webhook_url is not None:
+        await _add_webhook(data_dir, webhook_url, settings.webhook_secrets()[0])
     platform = create_platform(data_dir / DATABASE, PlatformSettings())
     async with platform.lifespan():
         _show_platform(credentials)
-        await _run_server(platform, listener)
+        await run_server(platform, listener, settings, bounded=False)
 
 
-def with_credentials(settings: Settings, credentials: PlatformCredentials) -> Settings:
-    """The settings with which the bridge signs in at the embedded platform."""
-    return msgspec.structs.replace(
-        settings,
-        platform_client_id=credentials.client_id,
-        platform_client_secret=credentials.client_secret,
-    )
+async def _add_webhook(data_dir: Path, url: str, secret: str) -> None:
+    async with Directory(data_dir / DATABASE) as directory:
+        try:
+            await directory.add_webhook(url, secret)
+        except ValueError as exc:
+            raise SettingsError(f"--webhook-url: {exc}") from exc
 
 
 def is_loopback(host: str) -> bool:
@@ -149,28 +172,6 @@ def _loop_factory() -> Any:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-async def _run_server(app: Any, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
-    server = uvicorn.Server(config)
-
-    def stop(_signal: int, _frame: object) -> None:
-        server.should_exit = True
-
-    # For a signal that comes before uvicorn listens for it, and for the one that uvicorn raises again once it
-    # has shut down, when nothing must be interrupted any more.
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    await server.serve(sockets=[listener])
 
 
 def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:

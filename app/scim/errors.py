@@ -1,4 +1,4 @@
-"""SCIM errors: one exception per `scimType` or status, each with its section of RFC 7644.
+"""SCIM errors: one exception per `scimType` or status, each with its section of RFC 7644 or 9865.
 
 Raise these anywhere above `platform`; the web layer turns every one of them into an Error body.
 """
@@ -84,6 +84,24 @@ class Sensitive(BadRequest):
     scim_type = "sensitive"
 
 
+class InvalidCursor(BadRequest):
+    """The cursor is not one that was given out for this query (RFC 9865 §2.1, `invalidCursor`)."""
+
+    scim_type = "invalidCursor"
+
+
+class ExpiredCursor(BadRequest):
+    """The cursor was good but is too old (RFC 9865 §2.1, `expiredCursor`)."""
+
+    scim_type = "expiredCursor"
+
+
+class InvalidCount(BadRequest):
+    """`count` of a list paged by cursor cannot be read (RFC 9865 §2.1, `invalidCount`)."""
+
+    scim_type = "invalidCount"
+
+
 class Uniqueness(ScimError):
     """A value that must be unique is taken (RFC 7644 §3.3, 409)."""
 
@@ -121,6 +139,12 @@ class NotAcceptable(ScimError):
     status = 406
 
 
+class RequestTimeout(ScimError):
+    """The request did not arrive in time (RFC 9110 §15.5.9); the connection is closed."""
+
+    status = 408
+
+
 class PreconditionFailed(ScimError):
     """The resource has changed since the version named in `If-Match` (RFC 7644 §3.14)."""
 
@@ -133,6 +157,12 @@ class PayloadTooLarge(ScimError):
     status = 413
 
 
+class UriTooLong(ScimError):
+    """The request target is longer than this server takes (RFC 7644 §3.4.3 names POST as the way out)."""
+
+    status = 414
+
+
 class UnsupportedMediaType(ScimError):
     """The body is neither `application/scim+json` nor `application/json`."""
 
@@ -143,6 +173,12 @@ class TooManyRequests(ScimError):
     """The platform or a limit of the bridge asks to slow down; carries `retry_after_s`."""
 
     status = 429
+
+
+class HeadersTooLarge(ScimError):
+    """The header section has too many fields or bytes (RFC 6585 §5)."""
+
+    status = 431
 
 
 class InternalError(ScimError):

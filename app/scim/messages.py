@@ -17,19 +17,25 @@ ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
 def list_response(
-    resources: Sequence[Resource], total: int, start_index: int, items_per_page: int | None = None
+    resources: Sequence[Resource],
+    total: int,
+    start_index: int | None,
+    items_per_page: int | None = None,
+    next_cursor: str | None = None,
 ) -> dict[str, Any]:
     """A ListResponse (RFC 7644 §3.4.2): one page of `total` results, the first being number `start_index`.
 
+    Paged by cursor it has no `startIndex`, and `nextCursor` unless it is the last page (RFC 9865 §2).
     `items_per_page` is the number of resources in this page unless given.
     """
-    return {
-        "schemas": [LIST_RESPONSE],
-        "totalResults": total,
-        "startIndex": start_index,
-        "itemsPerPage": len(resources) if items_per_page is None else items_per_page,
-        "Resources": list(resources),
-    }
+    body: dict[str, Any] = {"schemas": [LIST_RESPONSE], "totalResults": total}
+    if start_index is not None:
+        body["startIndex"] = start_index
+    body["itemsPerPage"] = len(resources) if items_per_page is None else items_per_page
+    if next_cursor is not None:
+        body["nextCursor"] = next_cursor
+    body["Resources"] = list(resources)
+    return body
 
 
 def error_body(error: ScimError, correlation_id: str | None = None) -> dict[str, Any]:

@@ -17,10 +17,11 @@ _DETAIL = "a valid bearer token is needed: Authorization: Bearer <token>"
 
 
 class Authentication(ASGIMiddleware):
-    """Resolves the token's connection and leaves its context in the request's state.
+    """Resolves the token's connection and leaves it and its context in the request's state.
 
     Raises `Unauthorized`: missing, malformed, unknown, expired and revoked tokens cannot be told apart. A
-    middleware and not a guard, because Litestar copies the handler for every call of a guard.
+    middleware and not a guard, because Litestar copies the handler for every call of a guard. Raises
+    `TooManyRequests` where too many tokens from one address were refused.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -31,10 +32,15 @@ class Authentication(ASGIMiddleware):
         if scheme.lower() != "bearer" or not secret:
             raise Unauthorized(_DETAIL)
         services: Services = scope["litestar_app"].state.services
-        found = await services.store.token_cache.authenticate(secret.strip())
+        failures, tokens, secret = services.limits.auth_failures, services.store.token_cache, secret.strip()
+        if failures and not tokens.remembers(secret):
+            failures.check(scope)
+        found = await tokens.authenticate(secret)
         if found is None:
+            failures.count(scope)
             raise Unauthorized(_DETAIL)
         base_url = services.contexts.base_url(scope)
+        scope["state"]["connection"] = found.connection
         scope["state"]["context"] = services.contexts.of(found.connection, base_url)
         await next_app(scope, receive, send)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+import structlog
 from litestar.types import Scope
 
 from app.bridge.context import Context
 from app.config import Settings
+from app.mapping.errors import MappingError
 from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
 from app.store.connections import Connection
 from app.web.headers import header
+
+_log = structlog.get_logger(__name__)
 
 BASE_PATH = "/scim/v2"
 
@@ -42,6 +47,16 @@ class Contexts:
             self._ready.clear()
         self._ready[key] = (connection, context)
         return context
+
+    def usable(self, connections: Iterable[Connection]) -> list[Context]:
+        """The contexts of those whose mapping and tolerances can be used; of others a warning is logged."""
+        found = []
+        for connection in connections:
+            try:
+                found.append(self.of(connection, ""))
+            except (MappingError, ValueError) as error:
+                _log.warning("connection cannot be used", connection=connection.name, error=str(error))
+        return found
 
     def base_url(self, scope: Scope) -> str:
         """The SCIM base URL: as configured, else as the client addressed it.
@@ -97,5 +112,7 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         lift=frozenset(status for status, lifted in lifts.items() if lifted),
         terminate_sessions=policies.terminate_sessions,
         groups=policies.groups,
+        indexed=policies.search == "indexed",
+        explains=policies.explain,
         group_patch_answers=policies.group_patch == "resource",
     )

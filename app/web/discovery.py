@@ -24,7 +24,7 @@ from app.scim.schema import (
     load_schema,
 )
 from app.web.auth import context_of
-from app.web.requests import Parameters
+from app.web.parameters import Parameters
 from app.web.responses import scim_response
 
 ScimRequest = Request[Any, Any, Any]
@@ -94,11 +94,12 @@ def _config(context: Context, settings: Settings) -> Resource:
         "sort": {"supported": True},
         "etag": {"supported": True},
         "pagination": {
-            "cursor": False,
+            "cursor": True,
             "index": True,
             "defaultPaginationMethod": "index",
             "defaultPageSize": settings.page_size,
             "maxPageSize": settings.max_page_size,
+            "cursorTimeout": settings.cursor_timeout_s,
         },
         "authenticationSchemes": [
             {

@@ -1,4 +1,7 @@
-"""The one exception handler: every failure, expected or not, becomes a SCIM Error body (RFC 7644 §3.12)."""
+"""The one exception handler: every failure, expected or not, becomes a SCIM Error body (RFC 7644 §3.12).
+
+Webhooks are no part of SCIM: theirs is `{"detail": …}`.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,16 @@ from app.scim.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    RequestTimeout,
     ScimError,
     ServiceUnavailable,
     Unauthorized,
 )
 from app.scim.messages import error_body
 from app.store.errors import StoreError
+from app.web import webhooks
 from app.web.auth import hides_slash
-from app.web.responses import media_type
+from app.web.responses import JSON, media_type
 
 _log = structlog.get_logger(__name__)
 
@@ -48,17 +53,21 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str
             log.error("request failed", exc_info=exc)
         else:
             log.warning("request failed", status=error.status, error=str(exc))
+    is_webhook = request.scope["path"].startswith(f"{webhooks.PATH}/")
     if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+        headers["WWW-Authenticate"] = "Signature" if is_webhook else 'Bearer realm="scim"'
     if isinstance(error, MethodNotAllowed) and isinstance(exc, HTTPException):
         headers.update({k: v for k, v in (exc.headers or {}).items() if k.lower() == "allow"})
+    if isinstance(error, RequestTimeout):
+        headers["Connection"] = "close"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
+    body = error_body(error, reference)
     return Response(
-        error_body(error, reference),
+        {"detail": body["detail"]} if is_webhook else body,
         status_code=error.status,
         headers=headers,
-        media_type=media_type(request),
+        media_type=JSON if is_webhook else media_type(request),
     )
 
 

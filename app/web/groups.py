@@ -8,11 +8,12 @@ from litestar import Request, Router, delete, get, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from app.scim.attributes import Projection, apply
-from app.scim.messages import list_response
+from app.scim.attributes import Projection
 from app.web.auth import context_of
-from app.web.requests import Parameters, read_json, read_projection, read_query
-from app.web.responses import no_content, resource_response, scim_response
+from app.web.lists import search_groups
+from app.web.parameters import Parameters, SearchRequest
+from app.web.requests import read_json, read_projection
+from app.web.responses import no_content, resource_response
 from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
@@ -21,12 +22,13 @@ ScimRequest = Request[Any, Any, Any]
 @get("/")
 async def list_groups(request: ScimRequest) -> ASGIApp:
     """List or search groups (RFC 7644 §3.4.2)."""
-    services, context = _services(request), context_of(request)
-    model = services.group_model
-    query = read_query(Parameters(request), context, services.settings, model)
-    found = await services.group_search.run(context, query)
-    page = [apply(query.projection, resource, model) for resource in found.resources]
-    return scim_response(request, list_response(page, found.total, query.start_index))
+    return await search_groups(request, Parameters(request))
+
+
+@post("/.search")
+async def post_search_groups(request: ScimRequest) -> ASGIApp:
+    """The same, by the parameters in the body (RFC 7644 §3.4.3)."""
+    return await search_groups(request, SearchRequest(await read_json(request), context_of(request)))
 
 
 @post("/")
@@ -101,5 +103,13 @@ def _wants_members(projection: Projection | None) -> bool:
 
 router = Router(
     path="/Groups",
-    route_handlers=[list_groups, create_group, get_group, replace_group, patch_group, delete_group],
+    route_handlers=[
+        list_groups,
+        post_search_groups,
+        create_group,
+        get_group,
+        replace_group,
+        patch_group,
+        delete_group,
+    ],
 )

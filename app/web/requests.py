@@ -1,112 +1,149 @@
-"""Reading requests: JSON bodies, and the query parameters of RFC 7644 §3.4.2 and §3.9."""
+"""Reading requests: JSON bodies, and the parameters of RFC 7644 §3.4.2, §3.4.3 and §3.9, of RFC 9865 §2."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request
 
 from app.bridge.context import Context
-from app.bridge.search import Query
+from app.bridge.query import Query
 from app.config import Settings
+from app.scim.across import check_known, narrow
 from app.scim.attributes import Projection, parse_projection
 from app.scim.dialect import Tolerance
-from app.scim.errors import InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue, UnsupportedMediaType
+from app.scim.errors import (
+    InvalidCount,
+    InvalidFilter,
+    InvalidPath,
+    InvalidSyntax,
+    InvalidValue,
+    UnsupportedMediaType,
+)
 from app.scim.evaluate import bind
+from app.scim.expression import Filter
 from app.scim.filter import parse_filter
 from app.scim.path import ExtensionRef, parse_attribute_path
 from app.scim.schema import AttributeRef, ResourceModel
+from app.web.limits.bodies import check_body, read_body
+from app.web.parameters import Source
 
 _JSON = frozenset({"application/scim+json", "application/json", ""})
-_MAX_PARAMETERS = 100
-_LARGEST = 2**31 - 1
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is asked for."""
+
+    start_index: int
+    """1-based."""
+    count: int
+    cursor: str | None
+    """Empty for the first page of a list paged by cursor; None where the list is paged by index."""
 
 
 async def read_json(request: Request[Any, Any, Any]) -> object:
-    """The decoded body; raises `UnsupportedMediaType` and `InvalidSyntax`."""
+    """The decoded body; raises `UnsupportedMediaType`, `InvalidSyntax` and what its bounds raise."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _JSON:
         raise UnsupportedMediaType(
             f"the body is {media_type[:100]!r}; send application/scim+json or application/json"
         )
+    settings: Settings = request.app.state.services.settings
+    text = await read_body(request, settings.request_timeout_s)
     try:
-        return msgspec.json.decode(await request.body())
+        document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidSyntax(f"the body is not JSON: {exc}") from exc
     except RecursionError as exc:
         raise InvalidSyntax("the body is nested too deeply") from exc
+    check_body(text, document, request.method, settings)
+    return document
 
 
-class Parameters:
-    """Query parameters by name, in any case. Unknown ones are not looked at; `+` is a space, `%2B` a plus."""
-
-    def __init__(self, request: Request[Any, Any, Any]) -> None:
-        text = request.scope["query_string"].decode("ascii", "replace")
-        self._pairs: list[tuple[str, str]] = []
-        if not text:
-            return
-        try:
-            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
-        except (UnicodeDecodeError, ValueError) as exc:
-            raise InvalidValue("the query string is not UTF-8, or has too many parameters") from exc
-        self._pairs = [(name.lower(), value) for name, value in pairs]
-
-    def one(self, name: str) -> str | None:
-        """The value of a parameter, None where it is absent; `InvalidValue` where it comes twice."""
-        found = [value for key, value in self._pairs if key == name.lower()]
-        if len(found) > 1:
-            raise InvalidValue(f"{name} is given {len(found)} times")
-        return found[0] if found else None
-
-    def all(self, name: str) -> list[str]:
-        """All values of a parameter that may be repeated."""
-        return [value for key, value in self._pairs if key == name.lower()]
-
-    def integer(self, name: str, default: int) -> int:
-        """A whole number; `InvalidValue` where it is none. An empty value counts as absent."""
-        text = (self.one(name) or "").strip()
-        if not text:
-            return default
-        digits = text.removeprefix("-").removeprefix("+")
-        if not (digits.isascii() and digits.isdigit()):
-            raise InvalidValue(f"{name} must be a whole number, not {text[:40]!r}")
-        sign = -1 if text.startswith("-") else 1
-        return sign * (int(digits) if len(digits) < 10 else _LARGEST)
-
-
-def read_projection(parameters: Parameters, context: Context, model: ResourceModel) -> Projection | None:
+def read_projection(source: Source, context: Context, model: ResourceModel) -> Projection | None:
     """`attributes` and `excludedAttributes` (RFC 7644 §3.9)."""
-    anywhere = context.dialect.allows(Tolerance.UNQUALIFIED_EXTENSION_ATTRIBUTES)
+    _, anywhere = _binding(context)
     return parse_projection(
-        parameters.all("attributes"),
-        parameters.all("excludedAttributes"),
-        model,
-        anywhere=anywhere,
+        source.all("attributes"), source.all("excludedAttributes"), model, anywhere=anywhere
     )
 
 
-def read_query(parameters: Parameters, context: Context, settings: Settings, model: ResourceModel) -> Query:
-    """Filter, order, window and projection of a list; every part that cannot be read is refused."""
-    words = context.dialect.allows(Tolerance.BOOLEAN_WORDS)
-    anywhere = context.dialect.allows(Tolerance.UNQUALIFIED_EXTENSION_ATTRIBUTES)
-    text = parameters.one("filter")
+def read_query(source: Source, context: Context, model: ResourceModel) -> Query:
+    """Filter, order and projection of a list, not its window; every part that cannot be read is refused."""
+    parsed = _read_filter(source)
+    words, anywhere = _binding(context)
+    bound = None if parsed is None else bind(parsed, model, boolean_words=words, anywhere=anywhere)
+    return _query(source, context, model, bound)
+
+
+def read_root_queries(
+    source: Source, context: Context, models: Sequence[ResourceModel]
+) -> dict[ResourceModel, Query]:
+    """The same for each resource type of which something may match (RFC 7644 §3.4.2.1)."""
+    parsed = _read_filter(source)
+    words, anywhere = _binding(context)
+    searched: dict[ResourceModel, Filter | None] = dict.fromkeys(models)
+    if parsed is not None:
+        check_known(parsed, models, anywhere=anywhere)
+        narrowed = {m: narrow(parsed, m, boolean_words=words, anywhere=anywhere) for m in models}
+        searched = {m: None if f is True else f for m, f in narrowed.items() if f is not False}
+    if source.one("sortBy") and len(searched) > 1:
+        raise InvalidValue(
+            "sortBy cannot order users among groups: search /Users or /Groups, or add "
+            'meta.resourceType eq "User" to the filter'
+        )
+    return {m: _query(source, context, m, f) for m, f in searched.items()}
+
+
+def read_window(source: Source, settings: Settings) -> Window:
+    """`startIndex`, `count` and `cursor`.
+
+    With a cursor, `startIndex` is not looked at: RFC 9865 §2.4 has a client ask for a way of paging by one or
+    the other, and says nothing of both. A large `count` is capped either way (§4, `maxPageSize`).
+    """
+    cursor = source.one("cursor")
+    return Window(
+        start_index=max(1, source.integer("startIndex", 1)) if cursor is None else 1,
+        count=min(settings.max_page_size, max(0, _count(source, settings.page_size, cursor is not None))),
+        cursor=cursor,
+    )
+
+
+def _count(source: Source, default: int, by_cursor: bool) -> int:
+    try:
+        return source.integer("count", default)
+    except InvalidValue as exc:
+        if by_cursor:
+            raise InvalidCount(exc.detail) from exc
+        raise
+
+
+def _read_filter(source: Source) -> Filter | None:
+    text = source.one("filter")
     if text is not None and not text.strip():
         raise InvalidFilter("the filter is empty: leave the parameter out to list everything")
-    order = (parameters.one("sortOrder") or "ascending").strip().lower()
+    return None if text is None else parse_filter(text)
+
+
+def _query(source: Source, context: Context, model: ResourceModel, bound: Filter | None) -> Query:
+    order = (source.one("sortOrder") or "ascending").strip().lower()
     if order not in ("ascending", "descending"):
         raise InvalidValue("sortOrder must be ascending or descending")
+    _, anywhere = _binding(context)
     return Query(
-        filter=None
-        if text is None
-        else bind(parse_filter(text), model, boolean_words=words, anywhere=anywhere),
-        sort=_sort(parameters.one("sortBy"), model, anywhere),
+        filter=bound,
+        sort=_sort(source.one("sortBy"), model, anywhere),
         descending=order == "descending",
-        start_index=max(1, parameters.integer("startIndex", 1)),
-        count=min(settings.max_page_size, max(0, parameters.integer("count", settings.page_size))),
-        projection=read_projection(parameters, context, model),
+        projection=read_projection(source, context, model),
     )
+
+
+def _binding(context: Context) -> tuple[bool, bool]:
+    """How names and values of a filter are bound: with boolean words, with attributes of extensions bare."""
+    allows = context.dialect.allows
+    return allows(Tolerance.BOOLEAN_WORDS), allows(Tolerance.UNQUALIFIED_EXTENSION_ATTRIBUTES)
 
 
 def _sort(name: str | None, model: ResourceModel, anywhere: bool) -> AttributeRef | None:

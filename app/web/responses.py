@@ -46,11 +46,13 @@ def scim_response(
     body: object,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    *,
+    kind: str | None = None,
 ) -> ASGIApp:
-    """Any SCIM message as an answer."""
+    """Any SCIM message as an answer, or what is not one under the media type `kind`."""
     text = _encode(body)
     own = {
-        "Content-Type": media_type(request),
+        "Content-Type": kind or media_type(request),
         "Content-Length": str(len(text)),
     }
     return Answer(text, status, own if headers is None else own | headers)

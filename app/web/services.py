@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.events import Events
+from app.bridge.explaining import Explainer
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
+from app.bridge.indexing import Indexing
 from app.bridge.search import Search
+from app.bridge.sweeping import Sweeper
+from app.bridge.upkeep import Upkeep
 from app.bridge.users import Users
 from app.config import Settings
 from app.scim.schema import ResourceModel
 from app.store.store import Store
 from app.web.contexts import Contexts
+from app.web.cursors import Cursors
+from app.web.health import Health
+from app.web.limits import Limits
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,3 +33,11 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     groups: Groups
     group_search: GroupSearch
     group_model: ResourceModel
+    explainer: Explainer
+    indexing: Indexing
+    sweeper: Sweeper
+    upkeep: Upkeep
+    cursors: Cursors
+    events: Events
+    limits: Limits
+    health: Health

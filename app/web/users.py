@@ -8,12 +8,11 @@ from litestar import Request, Router, delete, get, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from app.bridge.users import versioned
-from app.scim.attributes import apply
-from app.scim.messages import list_response
 from app.web.auth import context_of
-from app.web.requests import Parameters, read_json, read_projection, read_query
-from app.web.responses import resource_response, scim_response
+from app.web.lists import search_users
+from app.web.parameters import Parameters, SearchRequest
+from app.web.requests import read_json, read_projection
+from app.web.responses import resource_response
 from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
@@ -22,12 +21,13 @@ ScimRequest = Request[Any, Any, Any]
 @get("/")
 async def list_users(request: ScimRequest) -> ASGIApp:
     """List or search users (RFC 7644 §3.4.2)."""
-    services, context = _services(request), context_of(request)
-    query = read_query(Parameters(request), context, services.settings, context.mapping.model)
-    found = await services.search.run(context, query)
-    model = context.mapping.model
-    page = [apply(query.projection, r if "meta" not in r else versioned(r), model) for r in found.resources]
-    return scim_response(request, list_response(page, found.total, query.start_index))
+    return await search_users(request, Parameters(request))
+
+
+@post("/.search")
+async def post_search_users(request: ScimRequest) -> ASGIApp:
+    """The same, by the parameters in the body (RFC 7644 §3.4.3)."""
+    return await search_users(request, SearchRequest(await read_json(request), context_of(request)))
 
 
 @post("/")
@@ -85,5 +85,13 @@ def _services(request: ScimRequest) -> Services:
 
 router = Router(
     path="/Users",
-    route_handlers=[list_users, create_user, get_user, replace_user, patch_user, delete_user],
+    route_handlers=[
+        list_users,
+        post_search_users,
+        create_user,
+        get_user,
+        replace_user,
+        patch_user,
+        delete_user,
+    ],
 )

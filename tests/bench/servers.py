@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -74,15 +74,10 @@ def bridge(
 ) -> Iterator[tuple[Server, str]]:
     """A bridge in front of a platform, with a fresh database; and a token for it."""
     with tempfile.TemporaryDirectory(prefix="scim-bench-bridge-") as data_dir:
-        settings = {
-            "SCIM_BRIDGE_DATA_DIR": data_dir,
-            "SCIM_BRIDGE_PLATFORM_URL": f"http://127.0.0.1:{platform_port}",
-            "SCIM_BRIDGE_PLATFORM_CLIENT_ID": client_id,
-            "SCIM_BRIDGE_PLATFORM_CLIENT_SECRET": client_secret,
-        }
-        _run_cli("connection", "add", "bench", "--tenant", tenant_id, **settings)
-        token = _run_cli("token", "create", "bench", **settings).strip()
-        with _running("bridge", _cli("serve", "--port", "0"), _SCIM_URL, **settings) as server:
+        app = {"client_id": client_id, "client_secret": client_secret}
+        settings = bridge_settings(Path(data_dir), platform_port, app)
+        token = add_connection(settings, tenant_id)
+        with serving(settings) as server:
             yield server, token
 
 
@@ -92,18 +87,39 @@ def bridge_with_groups(
 ) -> Iterator[tuple[Server, dict[str, str], Path]]:
     """A bridge with a connection for each place that keeps groups: tokens by its name, data directory."""
     with tempfile.TemporaryDirectory(prefix="scim-bench-bridge-") as data_dir:
-        settings = {
-            "SCIM_BRIDGE_DATA_DIR": data_dir,
-            "SCIM_BRIDGE_PLATFORM_URL": f"http://127.0.0.1:{platform_port}",
-            "SCIM_BRIDGE_PLATFORM_CLIENT_ID": client_id,
-            "SCIM_BRIDGE_PLATFORM_CLIENT_SECRET": client_secret,
-        }
+        app = {"client_id": client_id, "client_secret": client_secret}
+        settings = bridge_settings(Path(data_dir), platform_port, app)
         tokens = {}
         for name, options in {"platform": (), "local": ("--local-groups",)}.items():
-            _run_cli("connection", "add", name, "--tenant", tenant_id, *options, **settings)
-            tokens[name] = _run_cli("token", "create", name, **settings).strip()
-        with _running("bridge", _cli("serve", "--port", "0"), _SCIM_URL, **settings) as server:
+            tokens[name] = add_connection(settings, tenant_id, *options, name=name)
+        with serving(settings) as server:
             yield server, tokens, Path(data_dir)
+
+
+def bridge_settings(data_dir: Path, platform_port: int, app: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a bridge in front of a platform; `app` is how it signs in there."""
+    return {
+        "SCIM_BRIDGE_DATA_DIR": str(data_dir),
+        "SCIM_BRIDGE_PLATFORM_URL": f"http://127.0.0.1:{platform_port}",
+        "SCIM_BRIDGE_PLATFORM_CLIENT_ID": app["client_id"],
+        "SCIM_BRIDGE_PLATFORM_CLIENT_SECRET": app["client_secret"],
+        # Nothing in the background while something is measured.
+        "SCIM_BRIDGE_INDEX_SWEEP_S": "0",
+        "SCIM_BRIDGE_REQUESTS_PER_SECOND": "0",
+    }
+
+
+def add_connection(settings: Mapping[str, str], tenant_id: str, *options: str, name: str = "bench") -> str:
+    """A connection to a tenant; its token."""
+    run_cli("connection", "add", name, "--tenant", tenant_id, *options, **settings)
+    return run_cli("token", "create", name, **settings).strip()
+
+
+@contextmanager
+def serving(settings: Mapping[str, str]) -> Iterator[Server]:
+    """A bridge with these settings."""
+    with _running("bridge", _cli("serve", "--port", "0"), _SCIM_URL, **settings) as server:
+        yield server
 
 
 def _cli(*arguments: str) -> list[str]:
@@ -116,7 +132,8 @@ def _environment(**settings: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **settings}
 
 
-def _run_cli(*arguments: str, **settings: str) -> str:
+def run_cli(*arguments: str, **settings: str) -> str:
+    """Run a command to its end; what it printed. Raises `ServerFailed`."""
     done = subprocess.run(
         [sys.executable, *_cli(*arguments)],
         env=_environment(**settings),

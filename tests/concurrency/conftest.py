@@ -44,7 +44,12 @@ class _Processes:
                 [sys.executable, "-m", "app.cli", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    "SCIM_BRIDGE_REQUESTS_PER_SECOND": "0",
+                    **environment,
+                },
             )
         self.running.append(process)
         assert process.stdout is not None

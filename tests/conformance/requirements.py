@@ -68,6 +68,11 @@ RFC_POINTS = {
     "and-binds-before-or": "Erratum 4670: `and` before `or`.",
     "not-with-space": "Erratum 7319: `not (` and `not(`.",
     "leavers-stay-findable": "Inactive users are found, with active: false.",
+    "cursors-lead-through-the-whole-list": "RFC 9865: every resource once, nextCursor absent at the end.",
+    "cursors-are-good-for-one-query-of-one-client": "RFC 9865: any other use is 400 `invalidCursor`.",
+    "index-is-the-default-way-of-paging": "RFC 9865: a client that knows no cursors sees none.",
+    "search-by-post-answers-as-get": "`POST …/.search` gives what GET gives.",
+    "root-search-covers-all-types": "The base URL searches users and groups in one list.",
 }
 
 GROUP_TOLERANCES = {

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -30,8 +30,20 @@ PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 CLIENT_SECRET_MARK = "platform-secret-"
 
+R = TypeVar("R")
+
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
 Fault = Callable[[httpx.Request, Send], Awaitable[httpx.Response]]
+
+
+class Clock:
+    """The platform client's time: it stands still but for what is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Wire(httpx.AsyncBaseTransport):
@@ -116,6 +128,7 @@ class Rig:
     app: Any
     settings: Settings
     sleeps: list[float]
+    clock: Clock
     others: dict[str, str] = field(default_factory=dict)
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
@@ -189,6 +202,8 @@ class Rig:
         SECRETS.append(token)
         self.wire.reset()
         self.sleeps.clear()
+        # Whatever pause or open circuit another test left behind is over.
+        self.clock.now += 3600
         return replace(self, tenant_id=tenant_id, token=token)
 
 
@@ -258,12 +273,18 @@ async def open_rig(
         if not (place / name).exists():
             shutil.copy(made_from / name, place / name)
     configured = Settings(
-        data_dir=str(place), platform_client_id=client_id, platform_client_secret=client_secret, **settings
+        data_dir=str(place),
+        platform_client_id=client_id,
+        platform_client_secret=client_secret,
+        # No calls but those that a request makes; and tests are faster than clients.
+        **{"index_sweep_s": 0, "requests_per_second": 0, "auth_failures_per_minute": 0, **settings},
     )
     sleeps: list[float] = []
+    clock = Clock()
 
     async def sleep(seconds: float) -> None:
         sleeps.append(seconds)
+        clock.now += seconds
         await asyncio.sleep(0)
 
     async with AsyncExitStack() as stack:
@@ -272,7 +293,9 @@ async def open_rig(
         directory = await stack.enter_async_context(Directory(place / "platform.db"))
         wire = Wire(platform_app)
         bridge = await stack.enter_async_context(
-            open_bridge(configured, transport=wire, retry=RetryPolicy(sleep=sleep, attempts=attempts))
+            open_bridge(
+                configured, transport=wire, retry=RetryPolicy(sleep=sleep, clock=clock, attempts=attempts)
+            )
         )
         store: Store = bridge.state.services.store
         platform_token = await directory.issue_token(client_id)
@@ -300,12 +323,13 @@ async def open_rig(
             app=bridge,
             settings=configured,
             sleeps=sleeps,
+            clock=clock,
         )
 
 
-async def hosted(opening: AbstractAsyncContextManager[Rig]) -> AsyncIterator[Rig]:
+async def hosted(opening: AbstractAsyncContextManager[R]) -> AsyncIterator[R]:
     """The rig, opened and closed by one task: fixtures begin and end in two, which anyio does not allow."""
-    ready: asyncio.Future[Rig] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[R] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
     async def host() -> None:

@@ -65,7 +65,11 @@ async def _serve(place: Path, requests: asyncio.Queue[Any]) -> None:
         tenant_id = await directory.ensure_tenant("main", "Main")
         app = await directory.create_app(None, ("admin:read", "admin:write"), "bridge")
     chosen = Settings(
-        data_dir=str(place), platform_client_id=app.client_id, platform_client_secret=app.client_secret
+        data_dir=str(place),
+        platform_client_id=app.client_id,
+        platform_client_secret=app.client_secret,
+        requests_per_second=0,
+        auth_failures_per_minute=0,
     )
     store = await Store.open(chosen.bridge_database_url)
     connection = await store.connections.add(name="main", tenant_id=tenant_id)
@@ -248,7 +252,10 @@ filters = st.lists(SCRAPS, max_size=9).map(" ".join) | st.text(max_size=12)
 parameters = st.lists(
     st.tuples(
         st.sampled_from(
-            ["filter", "sortBy", "sortOrder", "startIndex", "count", "attributes", "excludedAttributes", "x"]
+            [
+                *("filter", "sortBy", "sortOrder", "startIndex", "count", "cursor"),
+                *("attributes", "excludedAttributes", "x"),
+            ]
         ),
         filters | st.integers().map(str) | st.sampled_from([*NAMES, "ascending", "descending"]),
     ),
@@ -260,7 +267,23 @@ parameters = st.lists(
 @given(query=parameters)
 def test_any_query(ask: Ask, query: list[tuple[str, str]]) -> None:
     clean = [(k, v.encode("utf-8", "replace").decode()) for k, v in query]
-    check(ask("GET", f"/Users?{httpx.QueryParams(clean)}"))
+    for path in ("/Users", ""):
+        check(ask("GET", f"{path}?{httpx.QueryParams(clean)}"))
+
+
+searches = st.dictionaries(
+    st.sampled_from(["schemas", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "CURSOR"])
+    | st.sampled_from(["attributes", "excludedAttributes", "x"]),
+    filters | anything | st.lists(st.sampled_from(NAMES), max_size=3),
+    max_size=5,
+)
+
+
+@unhurried
+@given(body=searches | anything)
+def test_any_search(ask: Ask, body: Any) -> None:
+    for path in ("/Users", "/Groups", ""):
+        check(ask("POST", f"{path}/.search", encoded(body), {"content-type": "application/json"}))
 
 
 @unhurried

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import re
 import signal
 import socket
@@ -15,47 +15,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command_line import Run, environment, one_line
+from webhook_receiver import SECRET as HOOK_SECRET
+from webhook_receiver import receiving
 
 from app.cli.connections import read_expiry
-from app.cli.main import main
 from app.cli.servers import is_loopback
 from app.config import SettingsError
+from app.store.connections import Connection
+from app.store.store import Store
 
 SECRET = re.compile(r"scb_[A-Za-z0-9_-]{43}")
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith("SCIM_BRIDGE_")}
-    return {**own, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **more}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """A command in this process, which spares the start of an interpreter."""
-
-    def call(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        with monkeypatch.context() as patch:
-            for name in (n for n in os.environ if n.startswith("SCIM_BRIDGE_")):
-                patch.delenv(name)
-            for name, value in {
-                "COLUMNS": "200",
-                "SCIM_BRIDGE_DATA_DIR": str(tmp_path / "data"),
-                **more,
-            }.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["scim-bridge", *arguments])
-            capfd.readouterr()
-            code: object = 0
-            try:
-                main()
-            except SystemExit as exc:
-                code = exc.code or 0
-            out, err = capfd.readouterr()
-        return subprocess.CompletedProcess(list(arguments), int(str(code)), out, err)
-
-    return call
 
 
 @pytest.fixture
@@ -73,14 +43,6 @@ def run_apart(tmp_path: Path) -> Run:
         )
 
     return call
-
-
-def one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    for part in parts:
-        assert part in done.stderr
 
 
 def test_connections_and_tokens(run: Run) -> None:
@@ -109,6 +71,22 @@ def test_connections_and_tokens(run: Run) -> None:
     assert "okta" not in run("connection", "list").stdout
 
 
+def test_a_rate_of_its_own(run: Run, tmp_path: Path) -> None:
+    options = ["--requests-per-second", "0.5", "--request-burst", "7"]
+    assert run("connection", "add", "slow", "--tenant", "tnt_1", *options).returncode == 0
+
+    async def read() -> Connection | None:
+        store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'data' / 'bridge.db'}")
+        try:
+            return await store.connections.by_name("slow")
+        finally:
+            await store.close()
+
+    found = asyncio.run(read())
+    assert found is not None
+    assert (found.policies.requests_per_second, found.policies.request_burst) == (0.5, 7)
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -128,6 +106,7 @@ def test_connections_and_tokens(run: Run) -> None:
         (["mapping", "check", "[odd].toml"], ["[odd].toml"]),
         (["serve", "--host", "0.0.0.0"], ["--demo", "0.0.0.0"]),  # noqa: S104 - refused
         (["platform", "--host", "0.0.0.0"], ["--demo"]),  # noqa: S104 - refused
+        (["platform", "--webhook-url", "http://127.0.0.1:9/"], ["SCIM_BRIDGE_PLATFORM_WEBHOOK_SECRET"]),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else v,
 )
@@ -153,6 +132,19 @@ def test_a_wrong_variable_is_one_line(run: Run) -> None:
 def test_a_database_of_no_kind_is_one_line(run: Run) -> None:
     done = run("connection", "list", SCIM_BRIDGE_DATABASE_URL="mysql://user:geheim@h/d")
     one_line(done)
+    assert "geheim" not in done.stderr
+
+
+def test_a_webhook_that_cannot_be_is_one_line(run_apart: Run) -> None:
+    done = run_apart(
+        "platform",
+        "--port",
+        "0",
+        "--webhook-url",
+        "127.0.0.1:9",
+        SCIM_BRIDGE_PLATFORM_WEBHOOK_SECRET="geheim",
+    )
+    one_line(done, "--webhook-url", "http")
     assert "geheim" not in done.stderr
 
 
@@ -395,3 +387,32 @@ def test_a_bridge_over_a_platform_of_its_own_port(
     assert token not in errors
     assert exports["SCIM_BRIDGE_PLATFORM_CLIENT_SECRET"] not in errors
     assert "a@x.org" not in errors
+
+
+def test_a_platform_that_sends_webhooks(server: Callable[..., Server], tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"{HOOK_SECRET}\n")
+    with receiving() as receiver:
+        arguments = ["platform", "--port", "0", "--data-dir", str(tmp_path), "--webhook-url", receiver.url]
+        platform = server(*arguments, SCIM_BRIDGE_PLATFORM_WEBHOOK_SECRET_FILE=str(secret))
+        platform.wait_for("Ctrl-C")
+        known = json.loads((tmp_path / "platform.json").read_text())
+        with httpx.Client(base_url=known["platform_url"], timeout=20) as client:
+            token = client.post(
+                "/api/v1/platform/oauth/token",
+                data={"grant_type": "client_credentials"},
+                auth=(known["client_id"], known["client_secret"]),
+            ).json()["access_token"]
+            made = client.post(
+                f"/api/v1/tenants/{known['tenant_id']}/users",
+                json={"email": "ada@example.com"},
+                headers={"authorization": f"Bearer {token}"},
+            )
+            assert made.status_code == 201, made.text
+        receiver.wait_until(lambda r: len(r.all) == 1)
+        assert receiver.all[0].type == "user.created"
+        assert receiver.all[0].is_signed(HOOK_SECRET)
+        code, errors = platform.stop()
+    assert code == 0
+    assert errors == ""
+    assert HOOK_SECRET not in "\n".join(platform.shown)

@@ -1,0 +1,31 @@
+"""What a write makes of a user, as resources: the one before, and the one to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.bridge.context import Context
+from app.scim.patch import Operation, apply_patch
+from app.scim.schema import PLATFORM_USER, Resource
+
+_KEPT_BY_PUT = ("emails", "locale", "timezone")
+"""What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
+
+
+def replaced(before: Resource, wanted: Resource) -> Resource:
+    """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them."""
+    after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
+    after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
+    return after
+
+
+def patched(context: Context, before: Resource, operations: Sequence[Operation]) -> Resource:
+    """The user after a PATCH; raises `ScimError` where an operation cannot be applied."""
+    # `active` and the status are taken out first: what stands there afterwards, the client wrote.
+    start = {k: v for k, v in before.items() if k != "active"}
+    start[PLATFORM_USER] = _without_status(before)
+    return apply_patch(start, operations, context.mapping.model, context.dialect)
+
+
+def _without_status(resource: Resource) -> Resource:
+    return {k: v for k, v in resource.get(PLATFORM_USER, {}).items() if k != "status"}

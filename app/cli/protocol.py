@@ -1,0 +1,221 @@
+"""uvicorn's HTTP protocol with bounds on what arrives before the application is asked.
+
+The parser itself knows none: a header may grow for ever, and a connection that sends a byte now and then, or
+nothing at all, is kept. Refusals are SCIM errors here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.config import Settings
+from app.scim.errors import BadRequest, HeadersTooLarge, RequestTimeout, ScimError, UriTooLong
+from app.scim.messages import error_body
+
+_LINGER_S = 5.0
+"""How long bytes that nobody wants any more are read: closed at once, the client might lose the answer."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. A single timer watches its time: it looks at the deadline and winds itself up again."""
+
+    def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
+        """`settings` bring the bounds; the rest is uvicorn's."""
+        super().__init__(*args, **kwargs)
+        self._settings = settings
+        self._timeout_s = settings.request_timeout_s
+        self._in_head = True
+        self._head_bytes = 0
+        """Bytes since the head began; where its end came with the same read, a part of the body too."""
+        self._deadline: float | None = None
+        """When the head, later the body, has to be complete; None while nothing is to arrive."""
+        self._watch: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._ending = False
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered; `cycle` is the last one that came, maybe further on in line."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._deadline = self.loop.time() + self._timeout_s
+        self._watch = self.loop.call_later(self._timeout_s, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        for timer in (self._watch, self._stall):
+            if timer is not None:
+                timer.cancel()
+        self._ending = True
+        self._disconnect()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and stop at a head that is larger than it may be."""
+        if self._ending:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._deadline is None:
+                self._deadline = self.loop.time() + self._timeout_s
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._settings.max_header_bytes and not self._ending:
+            too_long = len(self.url or b"") > self._settings.max_url_bytes
+            self._refuse(self._uri_too_long() if too_long else self._too_large())
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, or where its head is too large to the refusal of it."""
+        self._in_head = False
+        # The application has the same time for the body, and answers; this is for what it does not read.
+        self._deadline = self.loop.time() + self._timeout_s + _LINGER_S
+        settings = self._settings
+        refusal: ScimError | None = None
+        if len(self.url) > settings.max_url_bytes:
+            refusal = self._uri_too_long()
+        elif len(self.headers) > settings.max_headers or (
+            self._head_bytes > settings.max_header_bytes and self._size() > settings.max_header_bytes
+        ):
+            refusal = self._too_large()
+        if refusal is None:
+            super().on_headers_complete()
+            return
+        application, self.app = self.app, _Refusal(refusal)
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = application
+
+    def on_message_complete(self) -> None:
+        """Be ready for the next head."""
+        super().on_message_complete()
+        self._in_head = True
+        self._head_bytes = 0
+        self._deadline = None
+
+    def on_response_complete(self) -> None:
+        """Read the rest of a body that was answered early, but not for long."""
+        super().on_response_complete()
+        if not self._in_head and self.cycle.response_complete:
+            self._deadline = self.loop.time() + _LINGER_S
+            self._wind(_LINGER_S)
+
+    def pause_writing(self) -> None:
+        """The client does not read: end the connection where that lasts."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(self._timeout_s, self._abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, also one whose last answer nobody fetches."""
+        super().timeout_keep_alive_handler()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(_LINGER_S, self._abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be parsed; uvicorn would answer in plain text."""
+        self._refuse(BadRequest("this is not an HTTP request that can be read"))
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        if self._deadline is not None and now >= self._deadline:
+            self._expire(now)
+        self._wind(self._timeout_s if self._deadline is None else max(0.0, self._deadline - now))
+
+    def _expire(self, now: float) -> None:
+        if not self._in_head:
+            self._abort()
+        elif self._is_running():
+            # The beginning of a next request, while the one before is being answered.
+            self._deadline = now + self._timeout_s
+        elif self._head_bytes == 0:
+            self._ending = True
+            self.transport.close()
+        else:
+            self._refuse(RequestTimeout(f"the request's header did not arrive within {self._timeout_s:g} s"))
+
+    def _wind(self, seconds: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if not self._ending:
+            self._watch = self.loop.call_later(seconds, self._look)
+
+    def _refuse(self, error: ScimError) -> None:
+        """Answer outside of the application, which has not seen a request, or not a whole one."""
+        running = self._running
+        if running is not None and running.response_started and not running.response_complete:
+            self._abort()
+            return
+        self._disconnect()
+        self._ending = True
+        self._unset_keepalive_if_required()
+        body = msgspec.json.encode(error_body(error))
+        self.transport.write(
+            STATUS_LINE[error.status]
+            + b"content-type: application/scim+json\r\ncontent-length: "
+            + str(len(body)).encode()
+            + b"\r\nconnection: close\r\n\r\n"
+            + body
+        )
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(_LINGER_S, self._abort)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _is_running(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _disconnect(self) -> None:
+        """Tell the application that nobody listens any more: what it sends is dropped."""
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _abort(self) -> None:
+        self._ending = True
+        self._disconnect()
+        self.transport.abort()
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _uri_too_long(self) -> ScimError:
+        most = self._settings.max_url_bytes
+        return UriTooLong(f"the request target has more than {most} bytes: use a shorter filter")
+
+    def _too_large(self) -> ScimError:
+        settings = self._settings
+        return HeadersTooLarge(
+            f"the request has more than {settings.max_headers} header fields or "
+            f"{settings.max_header_bytes} bytes of them"
+        )
+
+
+class _Refusal:
+    """An application that answers every request with one error."""
+
+    def __init__(self, error: ScimError) -> None:
+        self._error = error
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = msgspec.json.encode(error_body(self._error))
+        headers = [
+            (b"content-type", b"application/scim+json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": self._error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})

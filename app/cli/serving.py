@@ -1,0 +1,90 @@
+"""The server process around an application: uvicorn, its bounds, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from app.config import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_server(
+    app: Any,
+    listener: socket.socket,
+    settings: Settings,
+    *,
+    bounded: bool = True,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a signal, then finish what is under way.
+
+    `bounded`: with the bounds on a request's head and SCIM errors for what breaks them. `on_stop` is called
+    at the signal, `shutdown_delay_s` before the listener closes.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_protocol(settings) if bounded else "auto",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+        h11_max_incomplete_event_size=settings.max_header_bytes,
+    )
+    server = _Server(config, settings.shutdown_delay_s, on_stop)
+    # For a signal that comes before uvicorn listens for it, and for one that comes after it has shut down,
+    # when nothing must be interrupted any more.
+    signal.signal(signal.SIGINT, server.handle_exit)
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    await server.serve(sockets=[listener])
+
+
+def _protocol(settings: Settings) -> Any:
+    """The protocol with bounds; on Windows, which has no httptools, uvicorn's slower one with its own."""
+    try:
+        from app.cli.protocol import BoundedProtocol
+    except ImportError:
+        return "h11"
+    return partial(BoundedProtocol, settings=settings)
+
+
+class _Server(uvicorn.Server):
+    """Goes on taking connections for a while after SIGTERM, until load balancers have noticed."""
+
+    def __init__(self, config: uvicorn.Config, delay_s: float, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._delay_s = delay_s
+        self._on_stop = on_stop
+        self._exit_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down. Ctrl-C does not wait, nor does a second signal; a third cuts off what is left.
+
+        Not uvicorn's own, which raises the signal again at the end: the exit code is 0.
+        """
+        if self.should_exit:
+            self.force_exit = sig == signal.SIGINT
+        elif sig == signal.SIGTERM and self._exit_at is None:
+            self._exit_at = time.monotonic() + self._delay_s
+        else:
+            self.should_exit = True
+        self._on_stop()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end; asked ten times a second."""
+        if self._exit_at is not None and time.monotonic() >= self._exit_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
