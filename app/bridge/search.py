@@ -57,20 +57,29 @@ class Search:
         self._scan_limit = scan_limit
 
     async def plan(self, context: Context, query: Query) -> Plan:
-        """How a query is answered as things are now."""
+        """How a query is answered as things are now.
+
+        Whether the index can be used is only looked up where it would be: not for lookups.
+        """
+        plan = self._plan(context, query, index=context.indexed)
+        if not isinstance(plan.source, IndexQuery):
+            return plan
+        complete = (await self._indexing.view(context)).complete_since is not None
+        return plan if complete else self._plan(context, query, index=False)
+
+    def _plan(self, context: Context, query: Query, *, index: bool) -> Plan:
         model = context.mapping.model
-        complete = context.indexed and (await self._indexing.view(context)).complete_since is not None
         plan = plan_users(
             query.filter,
             context.mapping,
             sort=query.sort,
             descending=query.descending,
             groups_at_platform=context.groups == "platform",
-            index=complete,
+            index=index,
             can_index=lambda part: is_indexed(part, model),
             can_sort=sort_is_indexed,
         )
-        if complete and query.by_cursor and plan.window == "platform":
+        if index and query.by_cursor and plan.window == "platform":
             return _by_keyset(plan, query, model)
         return plan
 
