@@ -12,18 +12,25 @@ from litestar import Litestar
 from app.bridge.context import Context
 from app.bridge.events import PlatformEvents
 from app.bridge.explaining import Explainer
+from app.bridge.forgetting import Forgetting
 from app.bridge.group_backend import GroupBackend
+from app.bridge.group_resources import GroupResources
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
 from app.bridge.indexing import Indexing
+from app.bridge.journaling import Journaling
 from app.bridge.local_groups import StoredGroups
 from app.bridge.locks import KeyedLocks
 from app.bridge.matching import Matching
-from app.bridge.platform_groups import PlatformGroups
+from app.bridge.platform_group_writes import GROUP_CREATE, GROUP_UPDATE, PlatformGroups
+from app.bridge.recovery import Recovery, Times
 from app.bridge.resources import Resources
 from app.bridge.search import Search
 from app.bridge.sweeping import Sweeper
 from app.bridge.upkeep import Schedule, Upkeep
+from app.bridge.user_calls import UserCalls
+from app.bridge.user_recovery import UserRecovery
+from app.bridge.user_writing import USER_CREATE, USER_DELETE, USER_UPDATE, UserWriter
 from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
@@ -33,6 +40,7 @@ from app.platform.groups import GroupClient
 from app.platform.retry import RetryPolicy
 from app.platform.transport import Transport, in_process_transport, network_transport
 from app.scim.schema import group_model
+from app.store.sources import new_id
 from app.store.store import Store
 from app.web.app import create_app
 from app.web.contexts import Contexts
@@ -90,6 +98,8 @@ async def open_bridge(
             open_services(settings, embedded=embedded, transport=transport, retry=retry, health=health)
         )
         await services.upkeep.open()
+        await services.recovery.open()
+        stack.push_async_callback(services.recovery.aclose)
         stack.push_async_callback(_finish_writes, services)
         bridge = create_app(services)
         await stack.enter_async_context(bridge.lifespan())
@@ -206,7 +216,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
     for connection in await store.connections.list():
         contexts.of(connection, "")
     # Several replicas share a PostgreSQL; a SQLite file belongs to one.
-    locks = KeyedLocks(store.leases if store.db.dialect == "postgresql" else None)
+    locks = KeyedLocks(store.leases if store.db.dialect == "postgresql" else None, settle_s=settings.settle_s)
     resources = Resources(store.local_groups)
     indexing = Indexing(platform, store.index)
     sweeper = Sweeper(platform, store.index, indexing, store.leases, calls_per_second=settings.index_rate)
@@ -218,20 +228,58 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         wait_s=settings.link_wait_s,
     )
     matching = Matching(platform, store.links, resources, indexing, upkeep)
+    journaling = Journaling(
+        store.journal,
+        settle_s=settings.settle_s,
+        owner=new_id("own"),
+    )
+    calls = UserCalls(platform)
+    forgetting = Forgetting(store, indexing)
+    user_recovery = UserRecovery(calls, resources, indexing, forgetting)
+    group_client = GroupClient(platform, path=settings.platform_groups_path)
+    platform_groups = PlatformGroups(platform, group_client, store.group_records, journaling)
+    recovery = Recovery(
+        journaling,
+        locks,
+        usable,
+        {
+            USER_CREATE: user_recovery.create,
+            USER_UPDATE: user_recovery.update,
+            USER_DELETE: user_recovery.delete,
+            GROUP_CREATE: platform_groups.recover_create,
+            GROUP_UPDATE: platform_groups.recover_update,
+        },
+        Times(
+            tick_s=settings.journal_tick_s,
+            attempts=settings.journal_attempts,
+            keep_s=settings.journal_keep_s,
+        ),
+    )
+    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling)
+    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery)
     model = group_model()
     backends: dict[str, GroupBackend] = {
-        "platform": PlatformGroups(platform, GroupClient(platform, path=settings.platform_groups_path)),
+        "platform": platform_groups,
         "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
     search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
+    health.add("journal", recovery.reason)
     return Services(
         settings=settings,
         store=store,
         contexts=contexts,
-        users=Users(platform, store, resources, matching, indexing, locks),
+        users=users,
+        recovery=recovery,
         search=search,
         explainer=Explainer(platform, resources, search),
-        groups=Groups(backends, store, locks, model),
+        groups=Groups(
+            GroupResources(backends, store.group_records),
+            store.group_records,
+            locks,
+            model,
+            journaling,
+            recovery,
+        ),
         group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
         group_model=model,
         indexing=indexing,

@@ -81,6 +81,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two sweeps that read every user in full, not only those whose row has changed."""
     index_rate: PositiveFloat = 100.0
     """Platform calls a second that sweeps make at most."""
+    journal_settle_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Seconds until a call is over for sure, though its bridge has died; empty: platform_timeout_s."""
+    journal_tick_s: PositiveFloat = 2.0
+    """Seconds between two looks for unfinished writes that can be finished or undone."""
+    journal_attempts: Positive = 10
+    """Refusals after which an unfinished write is left to the operator (`scim-bridge journal`)."""
+    journal_keep_s: PositiveFloat = 86_400.0
+    """Seconds for which a creation that its client does not know of is still completed by a repeated POST."""
     page_size: Positive = 100
     """Resources in an answer when the client names no `count`."""
     max_page_size: Positive = 200
@@ -130,6 +138,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the embedded platform is used."""
         return not self.platform_url
+
+    @property
+    def settle_s(self) -> float:
+        """`journal_settle_s` with its default filled in."""
+        return self.platform_timeout_s if self.journal_settle_s is None else self.journal_settle_s
 
     @property
     def bridge_database_url(self) -> str:

@@ -185,8 +185,14 @@ async def open_group_rig(place: Path, **settings: Any) -> AsyncIterator[GroupRig
             data_dir=str(place),
             platform_client_id=app.client_id,
             platform_client_secret=app.client_secret,
-            # No calls but those that a request makes.
-            **{"index_sweep_s": 0, "requests_per_second": 0, **settings},
+            # No calls but those that a request makes; within one process none outlives its answer.
+            **{
+                "index_sweep_s": 0,
+                "journal_tick_s": 3600.0,
+                "journal_settle_s": 0.0,
+                "requests_per_second": 0,
+                **settings,
+            },
         )
         embedded = create_platform(place / "platform.db")
         wire = Wire(in_process_transport(embedded))

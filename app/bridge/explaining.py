@@ -13,6 +13,7 @@ from app.bridge.context import Context
 from app.bridge.query import Query
 from app.bridge.resources import Resources
 from app.bridge.search import Search
+from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserStep
 from app.bridge.writing import plan_write
 from app.planning.calls import Call
 from app.planning.explain import Explanation, explain
@@ -23,7 +24,7 @@ from app.platform.errors import Missing
 from app.platform.recording import CallMade, recorded
 from app.scim.errors import NotFound
 from app.scim.patch import read_patch
-from app.wire.users import USERS_PATH
+from app.wire.users import USERS_PATH, PlatformUser
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,16 +98,7 @@ class Explainer:
             lookup = match_for("userName", name, context.mapping)
             found = Plan(source=lookup, residual=None)
             calls += explain(found, context.mapping, tenant_id=context.tenant_id).calls
-        writes: list[Call] = []
-        if write.change:
-            update = write.change.as_update(current, merges=context.mapping.platform.merges_custom_attributes)
-            keys = tuple(sorted(msgspec.to_builtins(update)))
-            writes.append(_call("PATCH", user, keys, "fields that differ"))
-        if write.status is not None:
-            status = _call("PUT", f"{user}/status", (f"status: {write.status.status}",), "the status differs")
-            writes.insert(0 if write.status_first else len(writes), status)
-        if write.password is not None:
-            writes.append(_call("POST", f"{user}/password/reset", ("new_password",), "a password is set"))
+        writes = [_write_call(context, current, user, step) for step in write.steps]
         calls += writes
         count = len(writes)
         return Explained(
@@ -125,6 +117,17 @@ class Explainer:
 def as_json(explained: Explained) -> Any:
     """As JSON values."""
     return msgspec.to_builtins(explained)
+
+
+def _write_call(context: Context, current: PlatformUser, path: str, step: UserStep) -> Call:
+    match step:
+        case SetFields():
+            body = step.body(current, merges=context.mapping.platform.merges_custom_attributes)
+            return _call("PATCH", path, tuple(sorted(msgspec.to_builtins(body))), "fields that differ")
+        case SetStatus():
+            return _call("PUT", f"{path}/status", (f"status: {step.to}",), "the status differs")
+        case ResetPassword():
+            return _call("POST", f"{path}/password/reset", ("new_password",), "a password is set")
 
 
 def _not_found(user_id: str) -> NotFound:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.bridge.context import Context
 from app.mapping.groups import GroupHead, Member
 from app.scim.group_changes import Delta, MemberRef
+from app.store.group_records import GroupRecord
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +29,40 @@ class Heads(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class GroupWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write changes of a group."""
+
+    name: str | None = None
+    """The new name, None where it stays."""
+    was: str | None = None
+    """The name before, where it changes."""
+    delta: Delta = Delta()
+    external_id: str | UnsetType | None = UNSET
+    """In the connection's domain; None forgets it, UNSET leaves it."""
+
+    @property
+    def linked_to(self) -> str | None:
+        """The externalId of a group that is created."""
+        return self.external_id if isinstance(self.external_id, str) else None
+
+    def __bool__(self) -> bool:
+        return self.name is not None or bool(self.delta) or self.external_id is not UNSET
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A group that was created, as it is now."""
+
+    head: GroupHead
+    members: tuple[Member, ...] | None
+    """None where they are not wanted."""
+    record: GroupRecord
+
+
 class GroupBackend(Protocol):
     """Groups of a tenant. Methods raise `PlatformError`, `StoreError` and `ScimError`.
 
-    Callers hold the group's lock for `change` and `delete`, and the name's lock for `create` and a rename.
+    Callers hold the group's lock for `write` and `delete`, and the name's lock for `create` and a rename, and
+    have asked the journal.
     """
 
     async def get(self, context: Context, group_id: str) -> GroupHead | None:
@@ -53,19 +85,20 @@ class GroupBackend(Protocol):
         """Those of the members that exist; raises `InvalidValue` for kinds that cannot be members."""
         ...
 
-    async def create(self, context: Context, name: str) -> GroupHead:
-        """Make an empty group; raises `Uniqueness` where the name is taken."""
+    async def create(self, context: Context, write: GroupWrite, *, with_members: bool) -> Made:
+        """Make a group, whole or not at all; raises `Uniqueness` where the name is taken.
+
+        Members that are unknown are skipped as in `write`.
+        """
         ...
 
-    async def rename(self, context: Context, group_id: str, name: str) -> None:
-        """Give the group another name; raises `Uniqueness` where it is taken."""
-        ...
-
-    async def change(self, context: Context, group_id: str, delta: Delta) -> bool:
-        """Write a delta; False where the group does not exist.
+    async def write(
+        self, context: Context, group_id: str, write: GroupWrite, *, ends: Sequence[str] = ()
+    ) -> bool:
+        """Change a group and count it, all or nothing; False where the group does not exist.
 
         Members that are unknown are skipped where at least one is known; where none is, `InvalidValue` is
-        raised and nothing has changed.
+        raised. `Uniqueness` where the new name is taken. The journal's entries `ends` end with it.
         """
         ...
 

@@ -45,11 +45,14 @@ class Indexing:
         found = self._views[key] = await self._index.view(*key)
         return found
 
-    async def recorded(self, context: Context, resource: Resource) -> None:
-        """After a write through the bridge: the user as it now is, marked for reading in other views."""
+    async def recorded(self, context: Context, resource: Resource, *, ends: Sequence[str] = ()) -> None:
+        """After a write through the bridge: the user as it now is, marked for reading in other views.
+
+        The journal's entries `ends` end with it.
+        """
         view = self._views.get((context.tenant_id, context.domain, view_mapping(context)))
         user, links = indexed_user(context, resource)
-        await self._index.record(view or await self.view(context), user, links)
+        await self._index.record(view or await self.view(context), user, links, ends=ends)
 
     async def deleted(self, context: Context, user_id: str) -> None:
         """After a deletion through the bridge."""

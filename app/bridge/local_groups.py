@@ -8,17 +8,17 @@ from contextlib import aclosing
 import structlog
 
 from app.bridge.context import Context
-from app.bridge.group_backend import Heads, Membership
+from app.bridge.group_backend import GroupWrite, Heads, Made, Membership
+from app.bridge.group_errors import name_taken, unknown_members
 from app.bridge.listing import full_users
-from app.bridge.platform_groups import unknown_members
 from app.mapping.groups import GroupHead, Member
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
-from app.scim.errors import InvalidValue, TooMany, Uniqueness
-from app.scim.group_changes import Delta, MemberRef
+from app.scim.errors import InvalidValue, TooMany
+from app.scim.group_changes import MemberRef
 from app.store.errors import MembershipCycle, NameTaken
-from app.store.group_records import GroupRecords
-from app.store.local_groups import LocalGroup, LocalGroups, LocalMember
+from app.store.group_records import GroupRecord, GroupRecords, RecordChange
+from app.store.local_groups import Also, LocalGroup, LocalGroups, LocalMember
 
 _log = structlog.get_logger(__name__)
 
@@ -72,32 +72,60 @@ class StoredGroups:
                     found.append(Member(id=user_id, display=user.display_name))
         return tuple(found)
 
-    async def create(self, context: Context, name: str) -> GroupHead:
-        """One transaction."""
+    async def create(self, context: Context, write: GroupWrite, *, with_members: bool) -> Made:
+        """One transaction, after the unknown among the members were sorted out."""
+        deletions = await self._deletions(context)
+        rows, _ = await self._joining(context, "", write.delta.add)
+        name = write.name or ""
         try:
-            return _head(await self._groups.create(context.tenant_id, name, ()))
+            made = await self._groups.create(context.tenant_id, name, rows, also=self._also(context, write))
         except NameTaken as exc:
-            raise _taken(name) from exc
+            raise name_taken(name) from exc
+        await self._look_again(context, made.id, rows, deletions)
+        group = await self.get(context, made.id) or _head(made)
+        return Made(
+            head=group,
+            members=await self.members(context, made.id) if with_members else None,
+            record=GroupRecord(external_id=write.linked_to, version=1),
+        )
 
-    async def rename(self, context: Context, group_id: str, name: str) -> None:
-        """One transaction."""
-        try:
-            await self._groups.change(context.tenant_id, group_id, name=name)
-        except NameTaken as exc:
-            raise _taken(name) from exc
-
-    async def change(self, context: Context, group_id: str, delta: Delta) -> bool:
+    async def write(
+        self, context: Context, group_id: str, write: GroupWrite, *, ends: Sequence[str] = ()
+    ) -> bool:
         """One transaction, after the unknown among the new members were sorted out."""
+        delta = write.delta
         if await self._groups.get(context.tenant_id, group_id) is None:
             return False
         deletions = await self._deletions(context)
         wanted = delta.add if delta.only is None else delta.only
+        rows, kept = await self._joining(context, group_id, wanted)
+        try:
+            result = await self._groups.change(
+                context.tenant_id,
+                group_id,
+                name=write.name,
+                add=rows if delta.only is None else (),
+                remove=delta.remove,
+                only=None if delta.only is None else [*rows, *kept],
+                also=self._also(context, write, ends),
+            )
+        except NameTaken as exc:
+            raise name_taken(str(write.name)) from exc
+        except MembershipCycle as exc:
+            raise InvalidValue(
+                "members: a group cannot be a member of itself, directly or through others"
+            ) from exc
+        await self._look_again(context, group_id, rows, deletions)
+        return result.existed
+
+    async def _joining(
+        self, context: Context, group_id: str, wanted: Sequence[MemberRef]
+    ) -> tuple[list[LocalMember], list[LocalMember]]:
+        """Those of the members that are new and exist, and those who are members already."""
         ids = [m.value for m in wanted]
         # Whoever is a member already needs no proof of existence.
         present = await self._groups.are_members(context.tenant_id, group_id, ids)
         known = await self.known(context, [m for m in wanted if m.value not in present])
-        types = {m.value: m.type for m in wanted}
-        rows = [LocalMember(id=m.id, type=m.type, display=m.display) for m in known]
         unknown = [i for i in ids if i not in present and i not in {m.id for m in known}]
         if unknown and not known and not present:
             raise unknown_members(unknown)
@@ -106,28 +134,24 @@ class StoredGroups:
                 "unknown members skipped", group_id=group_id, members=unknown[:100], count=len(unknown)
             )
         kept = [
-            LocalMember(id=i, type="Group" if types.get(i) == "Group" else "User")
-            for i in ids
-            if i in present
+            LocalMember(id=m.value, type="Group" if m.type == "Group" else "User")
+            for m in wanted
+            if m.value in present
         ]
-        try:
-            result = await self._groups.change(
-                context.tenant_id,
-                group_id,
-                add=rows if delta.only is None else (),
-                remove=delta.remove,
-                only=None if delta.only is None else [*rows, *kept],
-            )
-        except MembershipCycle as exc:
-            raise InvalidValue(
-                "members: a group cannot be a member of itself, directly or through others"
-            ) from exc
+        return [LocalMember(id=m.id, type=m.type, display=m.display) for m in known], kept
+
+    async def _look_again(
+        self, context: Context, group_id: str, rows: Sequence[LocalMember], deletions: int
+    ) -> None:
+        """Where a user was deleted meanwhile; whether one of these, only a second look tells."""
         if rows and await self._deletions(context) != deletions:
-            # A user was deleted meanwhile; whether one of these, only a second look tells.
             still = {m.id for m in await self.known(context, [MemberRef(value=row.id) for row in rows])}
             gone = [row.id for row in rows if row.id not in still]
             await self._groups.change(context.tenant_id, group_id, remove=gone)
-        return result.existed
+
+    def _also(self, context: Context, write: GroupWrite, ends: Sequence[str] = ()) -> Also:
+        change = RecordChange(domain=context.domain, external_id=write.external_id, ends=tuple(ends))
+        return lambda db, group_id: self._records.make(db, context.tenant_id, group_id, change)
 
     async def _deletions(self, context: Context) -> int:
         """The counter of users deleted in this tenant, over all replicas."""
@@ -161,10 +185,6 @@ class StoredGroups:
             )
             for member_id, memberships in found.items()
         }
-
-
-def _taken(name: str) -> Uniqueness:
-    return Uniqueness(f"displayName {name!r} is already in use in this tenant")
 
 
 def _head(group: LocalGroup) -> GroupHead:

@@ -1,12 +1,10 @@
-"""Groups kept by the platform, over its tenant group endpoints."""
+"""Groups kept by the platform, read over its tenant group endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
-
-import structlog
 
 from app.bridge.context import Context
 from app.bridge.fan_out import gathered
@@ -16,19 +14,17 @@ from app.mapping.groups import GroupHead, Member
 from app.planning.pages import pages_for
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
-from app.platform.errors import Missing, Rejected, Taken
+from app.platform.errors import Missing
 from app.platform.groups import GroupClient
-from app.scim.errors import InvalidValue, ServiceUnavailable, TooMany, Uniqueness
-from app.scim.group_changes import Delta, MemberRef
+from app.scim.errors import InvalidValue, ServiceUnavailable, TooMany
+from app.scim.group_changes import MemberRef
 from app.wire.groups import PlatformGroup
-
-_log = structlog.get_logger(__name__)
 
 _SETTLE_ROUNDS = 4
 
 
-class PlatformGroups:
-    """Members are added in blind batches and removed one by one; the list is read only where it must be."""
+class PlatformGroupReads:
+    """What `PlatformGroups` reads."""
 
     def __init__(self, platform: PlatformClient, groups: GroupClient) -> None:
         self._platform = platform
@@ -37,7 +33,7 @@ class PlatformGroups:
     async def get(self, context: Context, group_id: str) -> GroupHead | None:
         """One GET."""
         try:
-            return _head(await self._groups.get(context.tenant_id, group_id))
+            return group_head(await self._groups.get(context.tenant_id, group_id))
         except Missing:
             return None
 
@@ -49,7 +45,7 @@ class PlatformGroups:
         ]
         skip = offset - (pages[0] - 1) * size
         rows = [row for page in found for row in page.data][skip : skip + count]
-        return Heads(items=tuple(map(_head, rows)), total=found[-1].pagination.total_items)
+        return Heads(items=tuple(map(group_head, rows)), total=found[-1].pagination.total_items)
 
     async def everything(self, context: Context, limit: int) -> tuple[GroupHead, ...]:
         """All pages, as many rows as the platform says there are."""
@@ -63,58 +59,13 @@ class PlatformGroups:
 
     async def known(self, context: Context, members: Sequence[MemberRef]) -> tuple[Member, ...]:
         """One GET a member."""
-        ids = self._candidates(members)
+        ids = candidates(members)
         found: list[Member] = []
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, user in users:
                 if user is not None:
                     found.append(Member(id=user_id, display=user.display_name))
         return tuple(found)
-
-    async def create(self, context: Context, name: str) -> GroupHead:
-        """One POST."""
-        try:
-            return _head(await self._groups.create(context.tenant_id, name))
-        except Taken as exc:
-            raise _taken(name) from exc
-        except Rejected as exc:
-            raise InvalidValue(f"displayName: the platform refuses it: {exc.detail}") from exc
-
-    async def rename(self, context: Context, group_id: str, name: str) -> None:
-        """One PATCH."""
-        try:
-            await self._groups.rename(context.tenant_id, group_id, name)
-        except Taken as exc:
-            raise _taken(name) from exc
-        except Rejected as exc:
-            raise InvalidValue(f"displayName: the platform refuses it: {exc.detail}") from exc
-
-    async def change(self, context: Context, group_id: str, delta: Delta) -> bool:
-        """Additions first: whatever fails later, nobody who belongs to the group is missing from it."""
-        wanted = delta.add if delta.only is None else delta.only
-        try:
-            if wanted:
-                await self._add(context, group_id, wanted)
-            removed: Sequence[str] = delta.remove
-            if delta.only is not None:
-                keep = {m.value for m in delta.only}
-                present = await self.members(context, group_id)
-                if present is None:
-                    return False
-                removed = [m.id for m in present if m.id not in keep]
-            found = await self._remove(context, group_id, removed)
-        except Missing:
-            return False
-        # An addition or a member found proves that the group exists; a removal that found nobody does not.
-        proven = bool(wanted) or delta.only is not None or found
-        return proven or await self.get(context, group_id) is not None
-
-    async def delete(self, context: Context, group_id: str) -> None:
-        """One DELETE; a group that is gone already is no error."""
-        try:
-            await self._groups.delete(context.tenant_id, group_id)
-        except Missing:
-            return
 
     async def members(self, context: Context, group_id: str) -> tuple[Member, ...] | None:
         """All pages, several at a time; read again while they do not add up to the platform's total."""
@@ -147,37 +98,6 @@ class PlatformGroups:
                     )
         return found
 
-    async def _add(self, context: Context, group_id: str, members: Sequence[MemberRef]) -> None:
-        """Blind batches; only where the platform refuses one is each of its members looked up."""
-        ids = self._candidates(members)
-        size = context.mapping.platform.members_per_call
-        unknown = [m.value for m in members if m.value not in set(ids)]
-        added = False
-        for start in range(0, len(ids), size):
-            batch = tuple(ids[start : start + size])
-            try:
-                await self._groups.add(context.tenant_id, group_id, batch)
-                added = True
-            except Rejected:
-                refs = [MemberRef(value=i) for i in batch]
-                known = tuple(m.id for m in await self.known(context, refs))
-                unknown += [i for i in batch if i not in set(known)]
-                if known:
-                    await self._groups.add(context.tenant_id, group_id, known)
-                    added = True
-        if unknown and not added:
-            raise unknown_members(unknown)
-        if unknown:
-            _log.warning(
-                "unknown members skipped", group_id=group_id, members=unknown[:100], count=len(unknown)
-            )
-
-    async def _remove(self, context: Context, group_id: str, ids: Sequence[str]) -> bool:
-        """Remove one by one, side by side; whether anybody was there."""
-        usable = [i for i in ids if PLATFORM_ID.fullmatch(i)]
-        remove = partial(self._groups.remove, context.tenant_id, group_id)
-        return any(await gathered([partial(remove, user_id) for user_id in usable]))
-
     async def _all(self, context: Context, query: dict[str, str], limit: int | None) -> tuple[GroupHead, ...]:
         size = context.mapping.platform.per_page_max
         for _ in range(_SETTLE_ROUNDS):
@@ -197,32 +117,24 @@ class PlatformGroups:
                     break
                 number += 1
             if totals == {len(rows)}:
-                return tuple(map(_head, rows.values()))
+                return tuple(map(group_head, rows.values()))
         raise ServiceUnavailable(
             "groups are being added or removed too quickly to list them", retry_after_s=5
         )
 
-    def _candidates(self, members: Sequence[MemberRef]) -> list[str]:
-        """The ids that could be users; a group is refused, an impossible id is unknown."""
-        groups = [m.value for m in members if m.type == "Group"]
-        if groups:
-            raise InvalidValue(
-                f"members: the platform's groups hold users only, {groups[0][:128]!r} is named as a Group"
-            )
-        return [m.value for m in members if PLATFORM_ID.fullmatch(m.value)]
+
+def candidates(members: Sequence[MemberRef]) -> list[str]:
+    """The ids that could be users; a group is refused, an impossible id is unknown."""
+    groups = [m.value for m in members if m.type == "Group"]
+    if groups:
+        raise InvalidValue(
+            f"members: the platform's groups hold users only, {groups[0][:128]!r} is named as a Group"
+        )
+    return [m.value for m in members if PLATFORM_ID.fullmatch(m.value)]
 
 
-def unknown_members(ids: Sequence[str]) -> InvalidValue:
-    """The error for a change of which no member is known."""
-    shown = ", ".join(i[:128] for i in ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-    return InvalidValue(f"members: none of them exists in this tenant: {shown}")
-
-
-def _taken(name: str) -> Uniqueness:
-    return Uniqueness(f"displayName {name!r} is already in use in this tenant")
-
-
-def _head(group: PlatformGroup) -> GroupHead:
+def group_head(group: PlatformGroup) -> GroupHead:
+    """A group as the platform states it."""
     return GroupHead(
         id=group.id,
         name=group.name,

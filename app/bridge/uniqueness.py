@@ -11,11 +11,6 @@ from app.scim.errors import ScimError, Uniqueness
 from app.scim.schema import Resource
 
 
-def name_key(context: Context, user_name: str) -> str:
-    """The lock under which a userName is looked for and then given."""
-    return f"{context.tenant_id} userName {user_name.casefold()}"
-
-
 async def check_free(matching: Matching, context: Context, user_name: str, *, but: str | None = None) -> None:
     """Raise `Uniqueness` where another user than `but` has this userName.
 

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from app.bridge.changes import patched, replaced
 from app.bridge.context import Context
-from app.bridge.indexing import Indexing
-from app.bridge.local_groups import DELETED_USERS
-from app.bridge.locks import KeyedLocks
+from app.bridge.forgetting import Forgetting
+from app.bridge.journaling import Journaling
+from app.bridge.locks import KeyedLocks, user_key, user_name_key
 from app.bridge.matching import Matching
+from app.bridge.recovery import Recovery
 from app.bridge.resources import Resources
-from app.bridge.uniqueness import check_free, explain_taken, name_key
-from app.bridge.writing import carry_out, plan_write, status_change
+from app.bridge.uniqueness import check_free
+from app.bridge.user_calls import UserCalls
+from app.bridge.user_writing import USER_CREATE, UserWriter
+from app.bridge.writing import status_change
+from app.mapping.users import UserChange
 from app.planning.planner import PLATFORM_ID
-from app.platform.client import PlatformClient
-from app.platform.errors import Missing, PlatformError, Rejected, Taken, Unavailable
-from app.platform.gate import urgent
-from app.scim.errors import NotFound, PreconditionFailed, ScimError
+from app.platform.errors import Missing
+from app.scim.errors import NotFound, PreconditionFailed
 from app.scim.etag import matches as version_matches
 from app.scim.etag import version_of
 from app.scim.patch import read_patch
 from app.scim.schema import Resource
 from app.scim.validate import read_resource
-from app.store.store import Store
+from app.store.journal_records import Entry
 from app.wire.users import PlatformUser
 
 _SUPPLIED_ELSEWHERE = frozenset({"emails"})
@@ -39,19 +42,23 @@ class Users:
 
     def __init__(
         self,
-        platform: PlatformClient,
-        store: Store,
+        calls: UserCalls,
         resources: Resources,
         matching: Matching,
-        indexing: Indexing,
         locks: KeyedLocks,
+        forgetting: Forgetting,
+        journaling: Journaling,
+        writer: UserWriter,
+        recovery: Recovery,
     ) -> None:
-        self._platform = platform
-        self._store = store
+        self._calls = calls
         self._resources = resources
         self._matching = matching
-        self._indexing = indexing
         self._locks = locks
+        self._forgetting = forgetting
+        self._journaling = journaling
+        self._writer = writer
+        self._recovery = recovery
 
     async def get(self, context: Context, user_id: str) -> Resource:
         """The user with `meta.version`; `NotFound` where there is none, whatever the id looks like."""
@@ -59,30 +66,21 @@ class Users:
         return versioned(await self._resources.one(context, user))
 
     async def create(self, context: Context, body: object) -> Resource:
-        """Create a user from the body of a POST (RFC 7644 §3.3)."""
+        """Create a user from the body of a POST (RFC 7644 §3.3).
+
+        Where an earlier POST has made the user and its client never heard of it, this one completes it.
+        """
         wanted = self._read_body(context, body)
         change = context.mapping.to_platform(wanted, before=None, current=None, domain=context.domain)
-        new = change.as_create(
-            password=wanted.get("password") if context.sets_passwords else None,
-            send_welcome_email=context.send_welcome_email,
-        )
         # A contradiction is found here, not when the user is there already.
         status_change(context, wanted, present=context.mapping.status.enable_to)
-        async with self._locks.hold(name_key(context, wanted["userName"])):
-            await check_free(self._matching, context, wanted["userName"])
-            try:
-                user = await self._platform.create_user(context.tenant_id, new)
-            except Taken as exc:
-                raise await explain_taken(self._matching, context, wanted, exc) from exc
-            try:
-                write = plan_write(context, user, wanted, before=None)
-                user = await carry_out(self._platform, context, user, write)
-            except (PlatformError, ScimError):
-                # A user that was to be inactive must not stay behind as an active one.
-                with suppress(PlatformError), urgent():
-                    await self._platform.delete_user(context.tenant_id, user.id, user.email)
-                raise
-            return await self._settled(context, await self._resources.one(context, user))
+        while True:
+            made = await self._recovery.first(partial(self._create, context, wanted, change))
+            if not isinstance(made, Entry):
+                return versioned(made)
+            adopted = await self._recovery.first(partial(self._adopt, context, made, wanted))
+            if adopted is not None:
+                return versioned(adopted)
 
     async def replace(
         self, context: Context, user_id: str, body: object, *, if_match: str | None = None
@@ -105,31 +103,49 @@ class Users:
         )
 
     async def delete(self, context: Context, user_id: str, *, if_match: str | None = None) -> None:
-        """Delete a user (RFC 7644 §3.6); the platform wants its present address as confirmation."""
-        async with self._locks.hold(_id_key(context, user_id)):
-            user = await self._read(context, user_id)
-            _check_version(await self._resources.one(context, user), if_match)
-            # Missing: somebody else was quicker, or the answer to the first call was lost.
-            with suppress(Missing):
-                await self._delete(context, user)
-            await self._indexing.deleted(context, user_id)
-            # Counted before the memberships end: whoever adds the user now will look a second time.
-            await self._store.group_records.raise_version(context.tenant_id, DELETED_USERS)
-            left = {*await self._store.local_groups.forget_member(context.tenant_id, user_id)}
-            left.update(g.group_id for g in user.groups)
-            await self._store.group_records.raise_versions(context.tenant_id, left)
+        """Delete a user (RFC 7644 §3.6).
 
-    async def _delete(self, context: Context, user: PlatformUser) -> None:
-        try:
-            await self._platform.delete_user(context.tenant_id, user.id, user.email)
-        except (Rejected, Unavailable) as exc:
-            if isinstance(exc, Unavailable) and not exc.outcome_unknown:
+        What the bridge keeps of it goes also where the platform has it no more: the process may have died
+        in between, or somebody else was quicker. Writes that are not finished do not stand in the way.
+        """
+        async with self._locks.hold(user_key(context, user_id)):
+            try:
+                user = await self._read(context, user_id)
+            except NotFound:
+                if PLATFORM_ID.fullmatch(user_id) is not None:
+                    await self._forgetting.forget_missing(context, user_id)
                 raise
-            # Either the address changed between the two calls, or the deletion may have been done.
-            again = await self._platform.get_user(context.tenant_id, user.id)
-            if isinstance(exc, Rejected) and again.email == user.email:
-                raise
-            await self._platform.delete_user(context.tenant_id, user.id, again.email)
+            _check_version(await self._resources.one(context, user), if_match)
+            await self._writer.delete(context, user)
+
+    async def _create(self, context: Context, wanted: Resource, change: UserChange) -> Resource | Entry:
+        """The new user, or the entry of the creation that has made it before."""
+        name = wanted["userName"]
+        key = user_name_key(context, name)
+        async with self._locks.hold(key):
+            if (entry := await self._journaling.made_before(context, USER_CREATE, key)) is not None:
+                return entry
+            await check_free(self._matching, context, name)
+            return await self._writer.create(context, wanted, change)
+
+    async def _adopt(self, context: Context, entry: Entry, wanted: Resource) -> Resource | None:
+        """Make of a user that an earlier POST has created what this one wants; None where there is none."""
+        user_id, name = str(entry.resource_id), wanted["userName"]
+        keys = [user_key(context, user_id), user_name_key(context, name)]
+        async with self._locks.hold(*keys):
+            if entry.id not in {e.id for e in await self._journaling.check(keys)}:
+                return None
+            with suppress(NotFound):
+                current = await self._read(context, user_id)
+                before = await self._resources.one(context, current)
+                if str(before["userName"]).casefold() == name.casefold():
+                    after, sent = replaced(before, wanted), frozenset(wanted)
+                    return await self._writer.update(
+                        context, current, before, after, sent=sent, keys=keys[:1], ends=[entry.id]
+                    )
+            # Deleted or renamed since: the name is free again, or another's.
+            await self._journaling.journal.end([entry.id])
+            return None
 
     async def _write(
         self,
@@ -140,45 +156,40 @@ class Users:
         *,
         sent: frozenset[str] = frozenset(),
     ) -> Resource:
-        async with self._locks.hold(_id_key(context, user_id)):
+        work = partial(self._write_locked, context, user_id, change_of, if_match, sent)
+        return versioned(await self._recovery.first(work))
+
+    async def _write_locked(
+        self,
+        context: Context,
+        user_id: str,
+        change_of: Callable[[Resource], Resource],
+        if_match: str | None,
+        sent: frozenset[str],
+    ) -> Resource:
+        key = user_key(context, user_id)
+        async with self._locks.hold(key):
+            # Whoever writes to a user by its id knows of it: its creation is acknowledged.
+            ends = [e.id for e in await self._journaling.check([key]) if e.state == "done-unacknowledged"]
             current = await self._read(context, user_id)
             before = await self._resources.one(context, current)
             _check_version(before, if_match)
             after = change_of(before)
-            name = str(after["userName"])
-            if name.casefold() == str(before["userName"]).casefold():
-                return await self._apply(context, current, before, after, sent)
-            async with self._locks.hold(name_key(context, name)):
+            update = partial(self._writer.update, context, current, before, after, sent=sent, ends=ends)
+            old, name = str(before["userName"]), str(after["userName"])
+            if name.casefold() == old.casefold():
+                return await update(keys=[key])
+            name_key = user_name_key(context, name)
+            async with self._locks.hold(name_key):
+                await self._journaling.check([name_key])
                 await check_free(self._matching, context, name, but=user_id)
-                return await self._apply(context, current, before, after, sent)
-
-    async def _apply(
-        self,
-        context: Context,
-        current: PlatformUser,
-        before: Resource,
-        after: Resource,
-        sent: frozenset[str],
-    ) -> Resource:
-        write = plan_write(context, current, after, before=before, sent=sent)
-        try:
-            user = await carry_out(self._platform, context, current, write)
-        except Taken as exc:
-            raise await explain_taken(self._matching, context, after, exc, but=current.id) from exc
-        found = before if user is current else await self._resources.one(context, user)
-        return await self._settled(context, found)
-
-    async def _settled(self, context: Context, resource: Resource) -> Resource:
-        """After a write: the index as the user now is. Also where nothing was sent: a try before may have
-        reached the platform but not the index."""
-        await self._indexing.recorded(context, resource)
-        return versioned(resource)
+                return await update(keys=[key, name_key, user_name_key(context, old)])
 
     async def _read(self, context: Context, user_id: str) -> PlatformUser:
         if PLATFORM_ID.fullmatch(user_id) is None:
             raise _not_found(user_id)
         try:
-            return await self._platform.get_user(context.tenant_id, user_id)
+            return await self._calls.read(context, user_id)
         except Missing as exc:
             raise _not_found(user_id) from exc
 
@@ -200,7 +211,3 @@ def _check_version(resource: Resource, if_match: str | None) -> None:
 
 def _not_found(user_id: str) -> NotFound:
     return NotFound(f"User {user_id[:128]!r} does not exist")
-
-
-def _id_key(context: Context, user_id: str) -> str:
-    return f"{context.tenant_id} id {user_id}"

@@ -76,7 +76,7 @@ def add_connection(
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
-    settings = _settings(data_dir)
+    settings = settings_of(data_dir)
     dialect = DialectSettings(
         mode="strict" if strict else "lenient", on=tuple(allow or ()), off=tuple(refuse or ())
     )
@@ -116,7 +116,7 @@ def add_connection(
             name=name, tenant_id=tenant, mapping=path, domain=domain, dialect=dialect, policies=policies
         )
 
-    connection = _with_store(settings, add)
+    connection = with_store(settings, add)
     _out().print(
         f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}"
     )
@@ -130,7 +130,7 @@ def list_connections(data_dir: DataOption = None) -> None:
         return list(await store.connections.list())
 
     table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made")
-    for c in _with_store(_settings(data_dir), read):
+    for c in with_store(settings_of(data_dir), read):
         dialect = " ".join(
             [c.dialect.mode, *(f"+{t}" for t in c.dialect.on), *(f"-{t}" for t in c.dialect.off)]
         )
@@ -147,7 +147,7 @@ def remove_connection(
     async def remove(store: Store) -> str:
         return await store.connections.remove(connection)
 
-    _out().print(f"removed {_with_store(_settings(data_dir), remove)}; its tokens no longer work")
+    _out().print(f"removed {with_store(settings_of(data_dir), remove)}; its tokens no longer work")
 
 
 @token_app.command("create")
@@ -168,7 +168,7 @@ def create_token(
             raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
         return await store.tokens.create(found.id, label, expires_at)
 
-    token, secret = _with_store(_settings(data_dir), create)
+    token, secret = with_store(settings_of(data_dir), create)
     until = "" if token.expires_at is None else f", until {_shown(token.expires_at)}"
     _out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
     typer.echo(secret)
@@ -190,7 +190,7 @@ def list_tokens(
 
     now = datetime.now(UTC)
     table = Table("id", "connection", "label", "state", "made", "expires", "last used")
-    for name, t in _with_store(_settings(data_dir), read):
+    for name, t in with_store(settings_of(data_dir), read):
         state = "valid" if t.alive_at(now) else "revoked" if t.revoked_at else "expired"
         dates = [_shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
         table.add_row(t.id, name, t.label, state, *dates)
@@ -206,7 +206,7 @@ def revoke_token(
     async def revoke(store: Store) -> Token:
         return await store.tokens.revoke(token)
 
-    _out().print(f"revoked {_with_store(_settings(data_dir), revoke).id}")
+    _out().print(f"revoked {with_store(settings_of(data_dir), revoke).id}")
 
 
 def read_expiry(text: str, now: datetime) -> datetime:
@@ -228,11 +228,14 @@ def read_expiry(text: str, now: datetime) -> datetime:
     return moment
 
 
-def _settings(data_dir: Path | None) -> Settings:
+def settings_of(data_dir: Path | None) -> Settings:
+    """The settings of the environment, for another data directory where one is named."""
     return load_settings(os.environ, data_dir=None if data_dir is None else str(data_dir))
 
 
-def _with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+    """What `use` makes of the bridge's database."""
+
     async def run() -> T:
         store = await Store.open(settings.bridge_database_url)
         try:

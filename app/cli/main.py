@@ -11,6 +11,7 @@ from app.cli.apply import apply_command, generate_command
 from app.cli.connections import connection_app, token_app
 from app.cli.explaining import explain_command
 from app.cli.indexing import reindex_command
+from app.cli.journal import journal_app
 from app.cli.mappings import mapping_app
 from app.cli.servers import platform_command, serve_command
 from app.config import SettingsError
@@ -33,6 +34,7 @@ token_app.command("generate")(generate_command)
 app.add_typer(connection_app, name="connection")
 app.add_typer(token_app, name="token")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(journal_app, name="journal")
 
 
 def main() -> None:

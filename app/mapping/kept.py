@@ -8,6 +8,7 @@ One JSON object a user, so that losing the bridge's database loses nothing of wh
     derived       {attribute: field value}: the field was filled from another attribute, the client sent none
     unassigned    {field: field value}: removed by the client, although the platform keeps a default there
     prior_status  the status before a client disabled a user that was not ACTIVE
+    journal       the id of the journal's entry of the creation; gone with the first change of this record
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Kept(msgspec.Struct, kw_only=True):
     derived: dict[str, Any] = {}
     unassigned: dict[str, Any] = {}
     prior_status: str | None = None
+    journal: str | None = None
 
     def held_value(self, attribute: str, companion: Any) -> Any:
         """What is held for the attribute, or None when its field has changed since."""
@@ -41,8 +43,11 @@ class Kept(msgspec.Struct, kw_only=True):
 
 
 def with_record(custom: dict[str, Any], kept: Kept) -> dict[str, Any]:
-    """custom_attributes with this record in the place of the one they have; no key where it is empty."""
-    record = kept.to_json()
+    """custom_attributes with this record in the place of the one they have; no key where it is empty.
+
+    The mark of the creation goes: the user has been read since.
+    """
+    record = {k: v for k, v in kept.to_json().items() if k != "journal"}
     rest = {k: v for k, v in custom.items() if k != KEY}
     return {**rest, KEY: record} if record else rest
 
@@ -61,11 +66,18 @@ def kept_of(custom: dict[str, Any] | None) -> Kept:
         value = raw.get(name)
         return dict(value) if isinstance(value, dict) else {}
 
-    prior = raw.get("prior_status")
+    prior, journal = raw.get("prior_status"), raw.get("journal")
     return Kept(
         attributes=part("attributes"),
         held=part("held"),
         derived=part("derived"),
         unassigned=part("unassigned"),
         prior_status=prior if isinstance(prior, str) else None,
+        journal=journal if isinstance(journal, str) else None,
     )
+
+
+def marked(custom: dict[str, Any] | None, journal: str) -> dict[str, Any]:
+    """custom_attributes of a creation, with the id of its entry in the journal."""
+    custom = custom or {}
+    return {**custom, KEY: {**custom.get(KEY, {}), "journal": journal}}

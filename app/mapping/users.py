@@ -10,7 +10,7 @@ import msgspec
 
 from app.mapping.draft import Draft
 from app.mapping.groups import user_groups
-from app.mapping.kept import EMPTY, KEY, kept_of, with_record
+from app.mapping.kept import EMPTY, KEY, kept_of, marked, with_record
 from app.mapping.model import MappingFile
 from app.mapping.rows import Rows
 from app.mapping.rules import (
@@ -25,7 +25,7 @@ from app.mapping.rules import (
 from app.mapping.status import reads_active
 from app.scim.attributes import Projection
 from app.scim.schema import PLATFORM_USER, AttributeRef, Resource, ResourceModel
-from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserListItem, UserUpdate
+from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserListItem
 
 RESOURCE_FORM = 1
 """The version of what `to_scim` makes of a user: raised with every change that shows a user differently."""
@@ -42,26 +42,14 @@ class UserChange(msgspec.Struct, frozen=True, kw_only=True):
     def __bool__(self) -> bool:
         return bool(self.fields) or self.custom_attributes is not None
 
-    def as_update(self, current: PlatformUser, *, merges: bool) -> UserUpdate:
-        """The body of a PATCH: only what changes; where PATCH `merges`, also of custom_attributes."""
-        values = dict(self.fields)
-        if self.custom_attributes is not None:
-            present = (current.custom_attributes or {}) if merges else {}
-            values["custom_attributes"] = changed_keys(present, self.custom_attributes)
-        return UserUpdate(**values)
-
-    def reversed(self, current: PlatformUser) -> UserChange:
-        """The change that takes this one back."""
-        custom = None if self.custom_attributes is None else current.custom_attributes or {}
-        return UserChange(
-            fields={name: getattr(current, name) for name in self.fields}, custom_attributes=custom
-        )
-
-    def as_create(self, *, password: str | None, send_welcome_email: bool) -> UserCreate:
-        """The body of a creation."""
+    def as_create(
+        self, *, password: str | None, send_welcome_email: bool, journal: str | None = None
+    ) -> UserCreate:
+        """The body of a creation; `journal` is the id of its entry there, by which its user is known."""
         values = {k: v for k, v in self.fields.items() if v is not None}
-        if self.custom_attributes:
-            values["custom_attributes"] = self.custom_attributes
+        custom = self.custom_attributes if journal is None else marked(self.custom_attributes, journal)
+        if custom:
+            values["custom_attributes"] = custom
         if password is not None:
             values["password"] = password
         return UserCreate(**values, send_welcome_email=send_welcome_email)

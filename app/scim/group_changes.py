@@ -13,10 +13,11 @@ import msgspec
 
 from app.scim.dialect import Dialect, Tolerance
 from app.scim.errors import InvalidPath, InvalidValue
+from app.scim.evaluate import element_predicate
 from app.scim.expression import Compare, Filter, Or
 from app.scim.patch import Operation
 from app.scim.path import parse_patch_path
-from app.scim.schema import Attribute, ResourceModel
+from app.scim.schema import Attribute, Resource, ResourceModel
 from app.scim.values import read_value
 
 _MEMBERS = "members"
@@ -93,6 +94,33 @@ def add_up(steps: Iterable[Add | Remove | Only]) -> Delta:
     if whole:
         return Delta(only=tuple(added.values()))
     return Delta(add=tuple(added.values()), remove=tuple(removed))
+
+
+def needs_members(steps: Iterable[Step]) -> bool:
+    """Whether only the present members tell what the steps do."""
+    return any(isinstance(s, RemoveWhere) for s in steps)
+
+
+def resolved(
+    steps: Iterable[Step], members: Iterable[Resource], model: ResourceModel
+) -> list[Add | Remove | Only]:
+    """The steps with every filter on members replaced by the ids that it selects at its turn."""
+    present: dict[str, Resource] = {m["value"]: m for m in members}
+    found: list[Add | Remove | Only] = []
+    for step in steps:
+        match step:
+            case RemoveWhere():
+                selects = element_predicate(step.filter, _attribute(model))
+                step = Remove(ids=tuple(i for i, m in present.items() if selects(m)))
+                present = {i: m for i, m in present.items() if i not in step.ids}
+            case Add():
+                present = {m.value: {"value": m.value} for m in step.members} | present
+            case Only():
+                present = {m.value: present.get(m.value, {"value": m.value}) for m in step.members}
+            case Remove():
+                present = {i: m for i, m in present.items() if i not in step.ids}
+        found.append(step)
+    return found
 
 
 def split_patch(

@@ -43,6 +43,10 @@ class LeaseTimeout(StoreUnavailable):
     """Somebody else held the lease for as long as it was worth waiting for."""
 
 
+class EntryLost(StoreUnavailable):
+    """Somebody else has taken on the journal's entry: whoever had it must send nothing more."""
+
+
 class ConnectionNotFound(StoreError, LookupError):
     """No connection has this id or name."""
 

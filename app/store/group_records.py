@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, null, select, union_all
+from msgspec import UNSET, UnsetType
+from sqlalchemy import Connection, bindparam, delete, null, select, union_all
 
+from app.store.journal import remove_entries
 from app.store.keys import batches, bounded_key
 from app.store.session import Database
 from app.store.tables import group_external_ids, group_versions
@@ -50,30 +52,47 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True):
     """0 until the first write through the bridge."""
 
 
+class RecordChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write leaves in a group's record, beside the raised counter."""
+
+    domain: str
+    external_id: str | UnsetType | None = UNSET
+    """None forgets it, UNSET leaves it."""
+    ends: tuple[str, ...] = ()
+    """Entries of the journal that end with the write."""
+
+
 class GroupRecords:
     """The records of all tenants' groups; a group need not be known to have one."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def set_external_id(self, tenant_id: str, domain: str, group_id: str, value: str | None) -> None:
-        """Remember a group's `externalId` in a domain, or with None forget it; it need not be unique."""
-        if value is None:
-            statement: Any = delete(group_external_ids).where(
-                group_external_ids.c.tenant_id == tenant_id,
-                group_external_ids.c.domain == domain,
-                group_external_ids.c.group_id == group_id,
-            )
-        else:
+    async def settle(self, tenant_id: str, group_id: str, change: RecordChange) -> int:
+        """Record what a write has changed; answer the group's new version, which no other call is given."""
+        return await self._db.write_unit(lambda db: self.make(db, tenant_id, group_id, change))
+
+    def make(self, db: Connection, tenant_id: str, group_id: str, change: RecordChange) -> int:
+        """`settle` within a transaction of somebody else."""
+        this = {"tenant_id": tenant_id, "domain": change.domain, "group_id": group_id}
+        if change.external_id is None:
+            columns = group_external_ids.c
+            db.execute(delete(group_external_ids).where(*(columns[k] == v for k, v in this.items())))
+        elif change.external_id is not UNSET:
+            value = change.external_id
             key = bounded_key(value)
             row = {"value": key, "exact": None if key == value else value.encode("utf-8", "surrogatepass")}
-            statement = (
+            db.execute(
                 self._db.insert(group_external_ids)
-                .values(tenant_id=tenant_id, domain=domain, group_id=group_id, **row)
+                .values(**this, **row)
                 .on_conflict_do_update(index_elements=list(group_external_ids.primary_key), set_=row)
             )
-        async with self._db.write() as db:
-            await db.execute(statement)
+        if change.ends:
+            remove_entries(db, change.ends)
+        raised = self._raise().returning(group_versions.c.version)
+        return int(
+            db.execute(raised, {"tenant_id": tenant_id, "group_id": group_id, "version": 1}).scalar_one()
+        )
 
     async def external_ids(self, tenant_id: str, domain: str, group_ids: Iterable[str]) -> dict[str, str]:
         """Answer the `externalId` in a domain of those groups that have one."""
@@ -142,13 +161,16 @@ class GroupRecords:
             for group_id in group_ids
         }
 
-    async def forget(self, tenant_id: str, group_id: str) -> None:
-        """Forget a group that is gone, in all domains."""
-        async with self._db.write() as db:
+    async def forget(self, tenant_id: str, group_id: str, *, ends: Sequence[str] = ()) -> None:
+        """Forget a group that is gone, in all domains, and its entries in the journal."""
+
+        def make(db: Connection) -> None:
             for table in (group_external_ids, group_versions):
-                await db.execute(
-                    delete(table).where(table.c.tenant_id == tenant_id, table.c.group_id == group_id)
-                )
+                db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.group_id == group_id))
+            if ends:
+                remove_entries(db, ends)
+
+        await self._db.write_unit(make)
 
     def _raise(self) -> Any:
         return self._db.insert(group_versions).on_conflict_do_update(

@@ -2,8 +2,8 @@
 
 A lease is a row with an owner and an end. It is taken by one statement that succeeds if the row is absent or
 has ended by the clock of the database, so the replicas' own clocks need not agree. While it is held no
-transaction is open: it may span calls to the platform. A holder that dies stops nobody for longer than the
-lease lasts; its row stays until the key is asked for again.
+transaction is open: it may span calls to the platform. It is renewed for as long as its holder lives; one
+that dies stops nobody for longer than the lease lasts, and its row stays until the key is asked for again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from app.store.tables import leases
 
 _log = logging.getLogger(__name__)
 
+_KEPT_PART = 0.9
+"""Of its time a lease counts as held: the rest is for the cancellation to take effect."""
+
 POLL_S = (0.005, 0.05)
 """Shortest and longest pause between two looks at a lease somebody else holds."""
 
@@ -40,9 +43,9 @@ class Leases:
     async def hold(self, key: str, ttl_s: float, wait_s: float) -> AsyncIterator[None]:
         """Hold the lease of a key, of any length, for the length of the block.
 
-        `ttl_s` has to be more than the block takes: past it others are let in. Not reentrant: a holder that
-        asks again waits for itself. Raises LeaseTimeout when others held the lease for `wait_s`, and
-        StoreUnavailable.
+        It is renewed every third of `ttl_s`. Where that fails until it has nearly ended, the block is
+        cancelled before others are let in. Not reentrant: a holder that asks again waits for itself. Raises
+        LeaseTimeout when others held the lease for `wait_s`, or when it was lost, and StoreUnavailable.
         """
         stored_key = bounded_key(key)
         owner = self._ids("lea")
@@ -50,7 +53,8 @@ class Leases:
         try:
             await self._acquire(stored_key, owner, ttl_s, wait_s)
             held = True
-            yield
+            async with self._kept(stored_key, owner, ttl_s):
+                yield
         finally:
             # Also when it was interrupted while acquiring: the row may have been written.
             await self._release(stored_key, owner, held=held)
@@ -81,6 +85,45 @@ class Leases:
         async with self._db.write() as db:
             if not (await db.execute(statement)).rowcount:
                 raise LeaseTimeout(f"the lease {key!r} ran out and was taken over")
+
+    @asynccontextmanager
+    async def _kept(self, key: str, owner: str, ttl_s: float) -> AsyncIterator[None]:
+        """Renew a lease that was taken just now, and cancel the block where it is lost."""
+        loop = asyncio.get_running_loop()
+        renewing: asyncio.Task[None] | None = None
+
+        async def renew_on() -> None:
+            while True:
+                asked_at = loop.time()
+                try:
+                    await self.renew(key, owner, ttl_s)
+                except LeaseTimeout:
+                    limit.reschedule(loop.time())
+                    return
+                except StoreUnavailable as error:
+                    _log.warning("lease %r could not be renewed: %s", key, error)
+                else:
+                    limit.reschedule(asked_at + _KEPT_PART * ttl_s)
+                await asyncio.sleep(ttl_s / 3)
+
+        def begin() -> None:
+            nonlocal renewing
+            renewing = asyncio.create_task(renew_on())
+
+        # A task only for those that hold it long: most are done before.
+        first = loop.call_later(ttl_s / 3, begin)
+        try:
+            async with asyncio.timeout(_KEPT_PART * ttl_s) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise LeaseTimeout(f"the lease {key!r} was lost while it was held") from error
+        finally:
+            first.cancel()
+            if renewing is not None:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
 
     async def _acquire(self, key: str, owner: str, ttl_s: float, wait_s: float) -> None:
         patience_ends = time.monotonic() + wait_s

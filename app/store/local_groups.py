@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import (
+    Connection,
     Select,
     String,
     bindparam,
@@ -103,6 +104,10 @@ _ANCESTORS = _make_ancestors()
 _GROUPS_OF = _make_groups_of()
 
 
+Also: TypeAlias = Callable[[Connection, str], object]
+"""Takes the connection and the group's id."""
+
+
 class LocalMember(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a group."""
 
@@ -154,11 +159,14 @@ class LocalGroups:
         self._clock = clock
         self._ids = ids
 
-    async def create(self, tenant_id: str, name: str, members: Sequence[LocalMember] = ()) -> LocalGroup:
+    async def create(
+        self, tenant_id: str, name: str, members: Sequence[LocalMember] = (), *, also: Also | None = None
+    ) -> LocalGroup:
         """Make a group with its members, both or neither.
 
         Of a member given twice the first counts; groups that do not exist are left out. Raises NameTaken, or
         InvalidRecord for a name that is empty or cannot be stored or a member's id outside its form.
+        `also` is done in the same transaction.
         """
         _check_name(name)
         wanted = _by_id(members)
@@ -175,6 +183,8 @@ class LocalGroups:
                     )
                 )
             await self._add(db, tenant_id, group.id, joining, now)
+            if also is not None:
+                await db.run_sync(also, group.id)
         return group
 
     async def get(self, tenant_id: str, group_id: str) -> LocalGroup | None:
@@ -230,13 +240,15 @@ class LocalGroups:
         add: Sequence[LocalMember] = (),
         remove: Iterable[str] = (),
         only: Sequence[LocalMember] | None = None,
+        also: Also | None = None,
     ) -> ChangeResult:
         """Rename a group and change its membership, all or nothing; answer what became different.
 
         `only` is the whole membership: the others leave, and who stays is not touched. Then `remove` counts,
         then `add`. Members there already keep the `display` they have; groups that do not exist (any more)
         are left out. The cost of `add` and `remove` does not depend on the size of the group, that of `only`
-        does. Raises NameTaken, MembershipCycle, or InvalidRecord as `create` does.
+        does. `also` is done in the same transaction, where there is such a group. Raises NameTaken,
+        MembershipCycle, or InvalidRecord as `create` does.
         """
         if name is not None:
             _check_name(name)
@@ -274,6 +286,8 @@ class LocalGroups:
                     values |= {"name": name, "name_key": _name_key(name)}
                 with _name_taken(name):
                     await db.execute(_UPDATE.values(**values), this)
+            if also is not None:
+                await db.run_sync(also, group_id)
         return ChangeResult(existed=True, added=added, removed=removed, renamed=renamed)
 
     async def delete(self, tenant_id: str, group_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Self
 
 from app.store.connections import Connections
 from app.store.group_records import GroupRecords
+from app.store.journal import Journal
 from app.store.leases import Leases
 from app.store.links import Links
 from app.store.local_groups import LocalGroups
@@ -43,6 +44,7 @@ class Store:
         self.group_records = GroupRecords(db)
         self.local_groups = LocalGroups(db, clock, ids)
         self.leases = Leases(db, ids)
+        self.journal = Journal(db, ids)
         self.server_keys = ServerKeys(db, clock, secret_bytes)
 
     @classmethod

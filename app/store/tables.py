@@ -253,3 +253,35 @@ server_keys = Table(
     Column("secret", LargeBinary(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
+
+# Unfinished writes. See journal.
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("connection_id", String(64), nullable=False),
+    Column("domain", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("resource_id", String(128)),
+    Column("plan", Text, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("owner", String(64)),
+    # Until then nobody but the owner looks at it.
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "state", "due_at"),
+)
+
+journal_keys = Table(
+    "journal_keys",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("entry_id", ForeignKey(journal.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)

@@ -36,6 +36,7 @@ from app.store.index_writes import (
     value_rows,
     views_of,
 )
+from app.store.journal import remove_entries
 from app.store.keys import batches
 from app.store.links import LinkEntry, Links
 from app.store.session import Database
@@ -63,11 +64,13 @@ class UserIndex(IndexViews):
 
     # --- what is learnt -------------------------------------------------------------------------------------
 
-    async def record(self, view: View, user: IndexedUser, links: Iterable[LinkEntry]) -> None:
+    async def record(
+        self, view: View, user: IndexedUser, links: Iterable[LinkEntry], *, ends: Sequence[str] = ()
+    ) -> None:
         """Record what a write through the bridge has made of a user, with its links, whatever was known.
 
         In the tenant's other views the user is marked. Where nothing is different, `meta.lastModified`
-        included, nothing is written.
+        included, nothing is written. The journal's entries `ends` are removed in the same transaction.
         """
         rows = value_rows(user.entries, await self._names.ids(e.attribute for e in user.entries))
         change = self._links.change(view.tenant_id, user.id, links, domain=view.domain)
@@ -85,8 +88,10 @@ class UserIndex(IndexViews):
                 else:
                     self._writes.mark(db, [(view_id, user.id)], now)
             change.make(db)
+            if ends:
+                remove_entries(db, ends)
 
-        if await self._db.read_unit(is_made):
+        if not ends and await self._db.read_unit(is_made):
             return
         try:
             await self._db.write_unit(make)

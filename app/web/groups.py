@@ -76,7 +76,7 @@ async def patch_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     )
     if projection is None and not context.group_patch_answers:
         return no_content()
-    resource = await services.groups.get(context, group_id, with_members=_wants_members(projection))
+    resource = await services.groups.read_back(context, group_id, with_members=_wants_members(projection))
     return resource_response(request, services.group_model, resource, projection=projection)
 
 

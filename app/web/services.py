@@ -9,6 +9,7 @@ from app.bridge.explaining import Explainer
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
 from app.bridge.indexing import Indexing
+from app.bridge.recovery import Recovery
 from app.bridge.search import Search
 from app.bridge.sweeping import Sweeper
 from app.bridge.upkeep import Upkeep
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     indexing: Indexing
     sweeper: Sweeper
     upkeep: Upkeep
+    recovery: Recovery
     cursors: Cursors
     events: Events
     limits: Limits

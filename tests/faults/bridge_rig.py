@@ -276,8 +276,16 @@ async def open_rig(
         data_dir=str(place),
         platform_client_id=client_id,
         platform_client_secret=client_secret,
-        # No calls but those that a request makes; and tests are faster than clients.
-        **{"index_sweep_s": 0, "requests_per_second": 0, "auth_failures_per_minute": 0, **settings},
+        # No calls but those that a request makes; within one process none outlives its answer; and tests are
+        # faster than clients.
+        **{
+            "index_sweep_s": 0,
+            "journal_tick_s": 3600.0,
+            "journal_settle_s": 0.0,
+            "requests_per_second": 0,
+            "auth_failures_per_minute": 0,
+            **settings,
+        },
     )
     sleeps: list[float] = []
     clock = Clock()

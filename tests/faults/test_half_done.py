@@ -41,15 +41,29 @@ LOST = {
 
 
 @pytest.mark.parametrize(
-    "fault", [answers(500), answers(403), answers(422), raises(httpx.ReadTimeout), answers(404)], ids=repr
+    "fault",
+    [answers(403), answers(422), answers(404), answers(429), raises(httpx.ConnectError)],
+    ids=["403", "422", "404", "429", "no connection"],
 )
-async def test_an_inactive_creation_that_cannot_be_disabled_leaves_nobody(rig: Rig, fault: Any) -> None:
+async def test_an_inactive_creation_whose_status_is_refused_leaves_nobody(rig: Rig, fault: Any) -> None:
     rig.wire.always("PUT status", fault)
     answer = await rig.scim("POST", "/Users", person(active=False))
     assert answer.status_code >= 400
     rig.wire.reset()
     assert await rig.all_at_platform() == []
     assert (await rig.scim("POST", "/Users", person(active=False))).status_code == 201
+
+
+@pytest.mark.parametrize("fault", [answers(500), raises(httpx.ReadTimeout)], ids=["500", "timeout"])
+async def test_an_inactive_creation_whose_status_is_in_doubt_is_completed(rig: Rig, fault: Any) -> None:
+    rig.wire.always("PUT status", fault)
+    answer = await rig.scim("POST", "/Users", person(active=False))
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    rig.wire.reset()
+    again = await rig.scim("POST", "/Users", person(active=False))
+    assert (again.status_code, again.json()["active"]) == (201, False)
+    assert [u["status"] for u in await rig.all_at_platform()] == ["DISABLED"]
 
 
 @pytest.mark.parametrize("status", ["LOCKED", "PENDING_APPROVAL"])

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from app.bridge.steps import SetFields
 from app.mapping.load import load_mapping
 from app.mapping.users import UserChange
 from app.scim.dialect import LENIENT
@@ -124,7 +125,8 @@ def change_to(user: PlatformUser, after: Resource, domain: str = "default") -> U
 
 
 def updated(user: PlatformUser, after: Resource, domain: str = "default") -> PlatformUser:
-    values = msgspec.to_builtins(change_to(user, after, domain).as_update(user, merges=False))
+    step = SetFields.of(change_to(user, after, domain), user)
+    values = msgspec.to_builtins(step.body(user, merges=False))
     return msgspec.structs.replace(user, **values)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from app.bridge.steps import SetFields
 from app.mapping.load import load_mapping, parse_mapping
 from app.mapping.users import UserChange, UserMapping
 from app.scim.dialect import LENIENT
@@ -70,7 +71,7 @@ def change_to(
 
 def apply(current: PlatformUser, change: UserChange, mapping: UserMapping = MAPPING) -> PlatformUser:
     merges = mapping.platform.merges_custom_attributes
-    update = msgspec.to_builtins(change.as_update(current, merges=merges))
+    update = msgspec.to_builtins(SetFields.of(change, current).body(current, merges=merges))
     if "locale" in update:
         update["locale"] = update["locale"] or "en"
     if "timezone" in update:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from mapping_samples import MAPPING, shown, user, with_rule
 
+from app.bridge.steps import SetFields
 from app.mapping.model import StatusRules
 from app.mapping.status import StatusChange, plan_status
 from app.mapping.users import UserChange
@@ -157,7 +158,8 @@ MERGING = with_rule('scim = "title"\ncustom = "title"', head="[platform]\nmerges
 
 def merged(current: dict[str, Any], change: UserChange) -> dict[str, Any]:
     """What a platform that merges by key has afterwards."""
-    sent = change.as_update(user(custom_attributes=current), merges=True).custom_attributes
+    before = user(custom_attributes=current)
+    sent = SetFields.of(change, before).body(before, merges=True).custom_attributes
     after = {**current, **(sent or {})}
     return {k: v for k, v in after.items() if v is not None}
 

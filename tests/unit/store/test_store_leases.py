@@ -76,18 +76,62 @@ async def test_a_dead_owner_stops_nobody_for_long(replicas):
         assert owner.startswith("lea_")
 
 
-async def test_who_comes_back_late_does_not_end_the_next_lease(replicas, caplog):
-    async with replicas[0].leases.hold("k", 0.05, 0):
-        await asyncio.sleep(0.1)
-        next_lease = replicas[1].leases.hold("k", 30, 5)
-        await next_lease.__aenter__()
-    assert "ran out before its holder was done" in caplog.text
-    assert len(await _rows(replicas[0])) == 1
+async def test_it_is_renewed_for_as_long_as_it_is_held(replicas):
+    async with replicas[0].leases.hold("k", 0.3, 0):
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            with pytest.raises(LeaseTimeout):
+                async with replicas[1].leases.hold("k", 30, 0):
+                    pass
+
+
+async def _take_away(store):
+    async with store.db.write() as db:
+        await db.execute(
+            text("UPDATE leases SET owner = 'lea_other', expires_at = '2999-01-01 00:00:00+00:00'")
+        )
+
+
+async def test_who_lost_it_is_stopped_and_does_not_end_the_next_lease(replicas, caplog):
+    went_on = False
     with pytest.raises(LeaseTimeout):
-        async with replicas[0].leases.hold("k", 30, 0):
-            pass
-    await next_lease.__aexit__(None, None, None)
-    assert await _rows(replicas[0]) == []
+        async with replicas[0].leases.hold("k", 0.3, 0):
+            await _take_away(replicas[1])
+            await asyncio.sleep(10)
+            went_on = True
+    assert not went_on
+    assert "ran out before its holder was done" in caplog.text
+    ((_, owner, _),) = await _rows(replicas[0])
+    assert owner == "lea_other"
+
+
+async def test_who_cannot_renew_it_is_stopped_before_others_are_let_in(replicas, caplog):
+    with pytest.raises(LeaseTimeout):
+        async with replicas[0].leases.hold("k", 0.6, 0):
+            await replicas[0].close()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.sleep(10)
+            with pytest.raises(LeaseTimeout):
+                async with replicas[1].leases.hold("k", 30, 0):
+                    pass
+            raise asyncio.CancelledError
+    assert "could not be renewed" in caplog.text
+
+
+async def test_a_cancellation_from_outside_stays_one(replicas):
+    held = asyncio.Event()
+
+    async def hang():
+        async with replicas[0].leases.hold("k", 0.3, 0):
+            held.set()
+            await asyncio.sleep(60)
+
+    holder = asyncio.create_task(hang())
+    await held.wait()
+    holder.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holder
+    assert await _rows(replicas[1]) == []
 
 
 async def test_the_clock_of_the_process_does_not_matter(url, clock):

@@ -1,0 +1,74 @@
+"""Whether some order of writes explains everything that was seen of one resource (linearizability).
+
+After Wing and Gong: take the operations one by one, each no later than its answer and no earlier than its
+request, and go back where what was seen does not fit. Exact for small histories.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Values = tuple[tuple[str, object], ...]
+"""A resource's attributes in the order of their names."""
+
+
+def values(attributes: Mapping[str, object]) -> Values:
+    """Attributes as a value that can be compared and kept in sets; None is the same as absent."""
+    return tuple(sorted((k, v) for k, v in attributes.items() if v is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One request of a client; a read changes nothing."""
+
+    asked_s: float
+    answered_s: float = math.inf
+    """Infinite where it was not acknowledged: then it happened at any time since, or never."""
+    sets: Values = ()
+    clears: frozenset[str] = frozenset()
+    """Attributes that a replacement takes away."""
+    seen: Values | None = None
+    """What the answer showed, right after the operation; None where it showed nothing."""
+    looks_at: frozenset[str] = frozenset()
+    """The attributes that `seen` speaks of."""
+
+    def after(self, state: Values) -> Values:
+        """The resource after the operation."""
+        kept = {k: v for k, v in state if k not in self.clears}
+        return values({**kept, **dict(self.sets)})
+
+    def fits(self, state: Values) -> bool:
+        """Whether what was seen is this state."""
+        return self.seen is None or self.seen == tuple((k, v) for k, v in state if k in self.looks_at)
+
+
+def explained(before: Values, history: Sequence[Operation]) -> bool:
+    """Whether an order of all acknowledged operations and some others fits everything that was seen."""
+    ops = sorted(history, key=lambda op: op.asked_s)
+    acknowledged = frozenset(i for i, op in enumerate(ops) if op.answered_s < math.inf)
+    everything = frozenset(range(len(ops)))
+    tried: set[tuple[frozenset[int], Values]] = set()
+    stack: list[tuple[frozenset[int], Values]] = [(frozenset(), before)]
+    while stack:
+        done, state = stack.pop()
+        if acknowledged <= done:
+            return True
+        if (done, state) in tried:
+            continue
+        tried.add((done, state))
+        left = everything - done
+        # Nothing can come before an operation that was answered before it was asked for.
+        limit = min(ops[i].answered_s for i in left)
+        steps = [(i, ops[i].after(state)) for i in left if ops[i].asked_s <= limit]
+        steps = [(i, after) for i, after in steps if ops[i].fits(after)]
+        for i, after in steps:
+            if not ops[i].sets and not ops[i].clears:
+                # A read that fits: no order is lost by taking it now.
+                steps = [(i, after)]
+                break
+        # The last is tried first: what was acknowledged must come, the rest may.
+        steps.sort(key=lambda step: step[0] in acknowledged)
+        stack += [(done | {i}, after) for i, after in steps]
+    return False
