@@ -9,15 +9,11 @@ from typing import Any
 
 from litestar import Litestar
 
-from app.bridge.bulk import Bulk
-from app.bridge.bulk_endpoints import Endpoint, GroupEndpoint, UserEndpoint
 from app.bridge.context import Context
-from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import PlatformEvents
 from app.bridge.explaining import Explainer
 from app.bridge.forgetting import Forgetting
 from app.bridge.group_backend import GroupBackend
-from app.bridge.group_guard import GroupGuard
 from app.bridge.group_resources import GroupResources
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
@@ -31,19 +27,10 @@ from app.bridge.recovery import Recovery, Times
 from app.bridge.resources import Resources
 from app.bridge.search import Search
 from app.bridge.sweeping import Sweeper
-from app.bridge.unique_values import UniqueValues
 from app.bridge.upkeep import Schedule, Upkeep
 from app.bridge.user_calls import UserCalls
-from app.bridge.user_guard import UserGuard
 from app.bridge.user_recovery import UserRecovery
-from app.bridge.user_writing import (
-    USER_CREATE,
-    USER_DELETE,
-    USER_RETIRE,
-    USER_REVIVE,
-    USER_UPDATE,
-    UserWriter,
-)
+from app.bridge.user_writing import USER_CREATE, USER_DELETE, USER_UPDATE, UserWriter
 from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
@@ -60,14 +47,10 @@ from app.web.contexts import Contexts
 from app.web.cursors import Cursors
 from app.web.health import Health
 from app.web.limits import Limits
-from app.web.oauth.grants import Grants
-from app.web.oauth.jwks import MAX_ANSWER_BYTES, IssuerKeys
 from app.web.services import Services
 
 _EMBEDDED_URL = "http://embedded-platform"
 _EMBEDDED_PATHS = ("/api/", "/openapi.json")
-_KEY_FETCHES = 8
-"""Connections at a time to those whose assertions are trusted."""
 
 
 class Front:
@@ -150,7 +133,6 @@ async def open_services(
         services = await _services(settings, store, platform, health or Health())
         # Also without background work, somebody who waits for a sweep begins one.
         stack.push_async_callback(services.upkeep.aclose)
-        stack.push_async_callback(services.grants.aclose)
         yield services
 
 
@@ -251,11 +233,11 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         settle_s=settings.settle_s,
         owner=new_id("own"),
     )
-    group_client = GroupClient(platform, path=settings.platform_groups_path)
-    calls = UserCalls(platform, group_client)
+    calls = UserCalls(platform)
     forgetting = Forgetting(store, indexing)
     user_recovery = UserRecovery(calls, resources, indexing, forgetting)
-    platform_groups = PlatformGroups(platform, group_client, store.index, store.group_records, journaling)
+    group_client = GroupClient(platform, path=settings.platform_groups_path)
+    platform_groups = PlatformGroups(platform, group_client, store.group_records, journaling)
     recovery = Recovery(
         journaling,
         locks,
@@ -264,8 +246,6 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             USER_CREATE: user_recovery.create,
             USER_UPDATE: user_recovery.update,
             USER_DELETE: user_recovery.delete,
-            USER_RETIRE: user_recovery.retire,
-            USER_REVIVE: user_recovery.revive,
             GROUP_CREATE: platform_groups.recover_create,
             GROUP_UPDATE: platform_groups.recover_update,
         },
@@ -275,26 +255,14 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             keep_s=settings.journal_keep_s,
         ),
     )
-    guard = UserGuard(platform, store.index, indexing, store.deprovisionings)
-    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling, guard)
-    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
-    unique = UniqueValues(search, locks)
-    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery, guard, unique)
+    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling)
+    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery)
     model = group_model()
     backends: dict[str, GroupBackend] = {
         "platform": platform_groups,
         "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
-    groups = Groups(
-        GroupResources(backends, store.group_records),
-        store.group_records,
-        locks,
-        model,
-        GroupGuard(platform, backends, store),
-        journaling,
-        recovery,
-    )
-    endpoints: dict[str, Endpoint] = {"Users": UserEndpoint(users), "Groups": GroupEndpoint(groups)}
+    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
     health.add("journal", recovery.reason)
     return Services(
         settings=settings,
@@ -304,22 +272,21 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         recovery=recovery,
         search=search,
         explainer=Explainer(platform, resources, search),
-        doctor=Doctor(platform, group_client),
-        groups=groups,
+        groups=Groups(
+            GroupResources(backends, store.group_records),
+            store.group_records,
+            locks,
+            model,
+            journaling,
+            recovery,
+        ),
         group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
         group_model=model,
-        bulk=Bulk(endpoints, concurrency=settings.bulk_concurrency),
         indexing=indexing,
         sweeper=sweeper,
         upkeep=upkeep,
         cursors=Cursors(store.server_keys, timeout_s=settings.cursor_timeout_s),
         events=PlatformEvents(store.group_records, indexing, own_id=settings.platform_client_id),
-        grants=_grants(store),
         limits=Limits(settings),
         health=health,
     )
-
-
-def _grants(store: Store) -> Grants:
-    keys = IssuerKeys(partial(network_transport, _KEY_FETCHES, max_answer_bytes=MAX_ANSWER_BYTES))
-    return Grants(store.clients, store.federations, store.access_tokens, keys)

@@ -6,30 +6,17 @@ from collections.abc import Sequence
 
 from app.bridge.context import Context
 from app.scim.patch import Operation, apply_patch
-from app.scim.replace import completed
 from app.scim.schema import PLATFORM_USER, Resource
 
 _KEPT_BY_PUT = ("emails", "locale", "timezone")
 """What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
 
 
-def replaced(context: Context, before: Resource, wanted: Resource) -> Resource:
-    """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them.
-
-    Raises `Mutability` where an immutable value is to become another.
-    """
-    after = {name: before[name] for name in _KEPT_BY_PUT if name in before}
-    after |= completed(before, wanted, context.mapping.model)
+def replaced(before: Resource, wanted: Resource) -> Resource:
+    """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them."""
+    after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
     after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
     return after
-
-
-def revived(before: Resource, wanted: Resource) -> Resource:
-    """A user that SCIM had deleted, after a POST of `wanted`: as created, but for what a PUT cannot undo."""
-    after = {name: before[name] for name in ("locale", "timezone") if name in before} | wanted
-    after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
-    # What is created is active unless the client says otherwise.
-    return after if "status" in after[PLATFORM_USER] else {"active": True, **after}
 
 
 def patched(context: Context, before: Resource, operations: Sequence[Operation]) -> Resource:

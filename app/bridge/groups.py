@@ -13,7 +13,6 @@ from app.bridge.context import Context
 from app.bridge.faults import DEFAULT_RETRY_S, scim_error
 from app.bridge.group_backend import GroupWrite
 from app.bridge.group_errors import unknown_members
-from app.bridge.group_guard import GroupGuard
 from app.bridge.group_resources import GroupResources, check_id, group_missing
 from app.bridge.journaling import Journaling
 from app.bridge.locks import KeyedLocks, group_key, group_name_key
@@ -21,7 +20,7 @@ from app.bridge.platform_group_writes import GROUP_CREATE
 from app.bridge.recovery import Recovery
 from app.mapping.groups import GroupHead, group_version
 from app.platform.errors import PlatformError
-from app.scim.dialect import Tolerance
+from app.scim.dialect import STRICT
 from app.scim.errors import InvalidValue, PreconditionFailed, ServiceUnavailable, Uniqueness
 from app.scim.etag import matches as version_matches
 from app.scim.group_changes import Delta, add_up, members_of, needs_members, resolved, split_patch
@@ -41,7 +40,6 @@ class Groups:
         records: GroupRecords,
         locks: KeyedLocks,
         model: ResourceModel,
-        guard: GroupGuard,
         journaling: Journaling,
         recovery: Recovery,
     ) -> None:
@@ -49,7 +47,6 @@ class Groups:
         self._records = records
         self._locks = locks
         self._model = model
-        self._guard = guard
         self._journaling = journaling
         self._recovery = recovery
 
@@ -67,15 +64,6 @@ class Groups:
                 retry_after_s=scim_error(exc, context.mapping).retry_after_s or DEFAULT_RETRY_S,
             ) from exc
 
-    async def bare(self, context: Context, group_id: str) -> Resource:
-        """The group with its version, as if nobody were a member: what HEAD shows of it."""
-        return await self._resources.build(context, await self._resources.head(context, group_id), members=())
-
-    async def version(self, context: Context, group_id: str) -> str:
-        """The group's `meta.version` as it is now, without its members being read."""
-        versions = await self._records.versions(context.tenant_id, [group_id])
-        return group_version(versions.get(group_id, 0))
-
     async def create(self, context: Context, body: object, *, with_members: bool) -> Resource:
         """Create a group from the body of a POST (RFC 7644 §3.3).
 
@@ -83,7 +71,6 @@ class Groups:
         """
         wanted = self._read_body(context, body)
         delta = Delta(add=members_of(_raw_members(body), self._model, context.dialect))
-        await self._guard.creation(context, wanted["displayName"], delta)
         await self._check_members(context, delta)
         while True:
             made = await self._recovery.first(partial(self._create, context, wanted, delta, with_members))
@@ -100,7 +87,7 @@ class Groups:
         name = wanted["displayName"]
         key = group_name_key(context, name)
         async with self._locks.hold(key):
-            if (entry := await self._journaling.made_before(context, key, GROUP_CREATE)) is not None:
+            if (entry := await self._journaling.made_before(context, GROUP_CREATE, key)) is not None:
                 return entry
             await self._check_name(context, name)
             write = GroupWrite(name=name, delta=delta, external_id=wanted.get("externalId"))
@@ -124,32 +111,25 @@ class Groups:
             return True
 
     async def replace(
-        self,
-        context: Context,
-        group_id: str,
-        body: object,
-        *,
-        if_match: str | None,
-        with_members: bool,
-        circular: bool = False,
+        self, context: Context, group_id: str, body: object, *, if_match: str | None, with_members: bool
     ) -> Resource:
         """Replace a group by the body of a PUT (RFC 7644 §3.5.1).
 
         Without `members` in the body they are left alone: a client that read without them must not empty the
-        group. Without that tolerance they are cleared. `circular` allows the group to come to be within
-        itself, as a bulk request may have it (§3.7.1).
+        group. In strict mode they are cleared, as the RFC has it.
         """
         wanted = self._read_body(context, body)
         members = _raw_members(body)
         delta = Delta()
-        if members is not UNSET or not context.dialect.allows(Tolerance.PUT_KEEPS_MEMBERS):
+        if members is not UNSET or context.dialect == STRICT:
             delta = Delta(only=members_of(members, self._model, context.dialect))
 
         async def work() -> None:
             async with self._held(context, group_id) as ends:
                 head = await self._resources.head(context, group_id)
                 await self._check_version(context, group_id, if_match)
-                await self._write(context, group_id, delta, ends, head=head, after=wanted, circular=circular)
+                await self._check_members(context, delta)
+                await self._write(context, group_id, delta, ends, head=head, after=wanted)
 
         await self._recovery.first(work)
         return await self.read_back(context, group_id, with_members=with_members)
@@ -175,7 +155,8 @@ class Groups:
                 if needs_members(steps):
                     whole = await self._resources.get(context, group_id, with_members=True)
                     members = whole.get("members", ())
-                delta = add_up(resolved(steps, members, self._model, context.dialect))
+                delta = add_up(resolved(steps, members, self._model))
+                await self._check_members(context, delta)
                 await self._write(context, group_id, delta, ends, head=head, after=after)
 
         await self._recovery.first(work)
@@ -192,7 +173,6 @@ class Groups:
             head = await self._resources.backend(context).get(context, group_id)
             if head is not None:
                 await self._check_version(context, group_id, if_match)
-                await self._guard.deletion(context, head)
                 await self._resources.backend(context).delete(context, group_id)
             ends = [e.id for e in await self._journaling.journal.find([key])]
             await self._records.forget(context.tenant_id, group_id, ends=ends)
@@ -216,12 +196,9 @@ class Groups:
         *,
         head: GroupHead | None = None,
         after: Resource | None = None,
-        circular: bool = False,
     ) -> None:
         """Write what differs; `after` is the group as it is to be apart from its members."""
-        delta = await self._guard.change(context, group_id, delta, head, after)
-        await self._check_members(context, delta)
-        write = GroupWrite(delta=delta, circular=circular)
+        write = GroupWrite(delta=delta)
         async with AsyncExitStack() as held:
             if head is not None and after is not None:
                 name, external_id = after["displayName"], after.get("externalId")
@@ -240,8 +217,8 @@ class Groups:
                 await self._resources.head(context, group_id)
 
     async def _check_members(self, context: Context, delta: Delta) -> None:
-        """Unless such are skipped, one unknown member refuses the request before anything is written."""
-        if context.dialect.allows(Tolerance.UNKNOWN_MEMBERS_SKIPPED):
+        """In strict mode one unknown member refuses the whole request, before anything is written."""
+        if context.dialect != STRICT:
             return
         wanted = delta.add if delta.only is None else delta.only
         if not wanted:
@@ -259,7 +236,8 @@ class Groups:
     async def _check_version(self, context: Context, group_id: str, if_match: str | None) -> None:
         if if_match is None:
             return
-        if not version_matches(if_match, await self.version(context, group_id)):
+        versions = await self._records.versions(context.tenant_id, [group_id])
+        if not version_matches(if_match, group_version(versions.get(group_id, 0))):
             raise PreconditionFailed("the group has changed since that version: read it again")
 
     def _read_body(self, context: Context, body: object) -> Resource:

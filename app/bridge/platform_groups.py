@@ -11,7 +11,6 @@ from app.bridge.fan_out import gathered
 from app.bridge.group_backend import Heads, Membership
 from app.bridge.listing import full_users
 from app.mapping.groups import GroupHead, Member
-from app.mapping.kept import kept_of
 from app.planning.pages import pages_for
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
@@ -19,7 +18,6 @@ from app.platform.errors import Missing
 from app.platform.groups import GroupClient
 from app.scim.errors import InvalidValue, ServiceUnavailable, TooMany
 from app.scim.group_changes import MemberRef
-from app.store.user_index import UserIndex
 from app.wire.groups import PlatformGroup
 
 _SETTLE_ROUNDS = 4
@@ -28,11 +26,9 @@ _SETTLE_ROUNDS = 4
 class PlatformGroupReads:
     """What `PlatformGroups` reads."""
 
-    def __init__(self, platform: PlatformClient, groups: GroupClient, index: UserIndex) -> None:
-        """`index` knows which users the platform has and SCIM has not: they are nobody's members."""
+    def __init__(self, platform: PlatformClient, groups: GroupClient) -> None:
         self._platform = platform
         self._groups = groups
-        self._index = index
 
     async def get(self, context: Context, group_id: str) -> GroupHead | None:
         """One GET."""
@@ -67,7 +63,7 @@ class PlatformGroupReads:
         found: list[Member] = []
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, user in users:
-                if user is not None and kept_of(user.custom_attributes).deleted is None:
+                if user is not None:
                     found.append(Member(id=user_id, display=user.display_name))
         return tuple(found)
 
@@ -84,9 +80,7 @@ class PlatformGroupReads:
                 return None
             rows = {row.user_id: row for page in pages for row in page.data}
             if {page.pagination.total_items for page in pages} == {len(rows)}:
-                hidden = await self._index.hidden(context.tenant_id, rows)
-                shown = (row for row in rows.values() if row.user_id not in hidden)
-                return tuple(Member(id=row.user_id, display=row.display_name) for row in shown)
+                return tuple(Member(id=row.user_id, display=row.display_name) for row in rows.values())
         raise ServiceUnavailable("the group is changing too quickly to be read whole", retry_after_s=5)
 
     async def memberships(
@@ -97,7 +91,7 @@ class PlatformGroupReads:
         ids = [i for i in member_ids if PLATFORM_ID.fullmatch(i)]
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, user in users:
-                if user is not None and kept_of(user.custom_attributes).deleted is None:
+                if user is not None:
                     found[user_id] = tuple(
                         Membership(group_id=g.group_id, name=g.name, direct=g.membership_type == "DIRECT")
                         for g in user.groups

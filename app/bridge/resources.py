@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.bridge.context import Context
 from app.mapping.groups import user_groups
 from app.scim.schema import Resource
@@ -17,17 +19,14 @@ class Resources:
 
     async def one(self, context: Context, user: PlatformUser) -> Resource:
         """One user."""
-        resource = self.bare(context, user)
+        resource = context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
         if context.groups == "local":
             await self._attach(context, [resource])
         return resource
 
-    def bare(self, context: Context, user: PlatformUser) -> Resource:
-        """One user as far as its platform record goes; `complete` does the rest for many at once."""
-        return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
-
-    async def complete(self, context: Context, found: list[Resource]) -> list[Resource]:
-        """The same users with their groups; local ones by one query for all."""
+    async def many(self, context: Context, users: Sequence[PlatformUser]) -> list[Resource]:
+        """Several users in their order; local groups by one query for all."""
+        found = [context.mapping.to_scim(u, domain=context.domain, base_url=context.base_url) for u in users]
         if context.groups == "local" and found:
             await self._attach(context, found)
         return found

@@ -5,11 +5,11 @@ Every write reads the live user under a lock, applies the change in memory, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from app.bridge.changes import patched, replaced, revived
+from app.bridge.changes import patched, replaced
 from app.bridge.context import Context
 from app.bridge.forgetting import Forgetting
 from app.bridge.journaling import Journaling
@@ -17,14 +17,10 @@ from app.bridge.locks import KeyedLocks, user_key, user_name_key
 from app.bridge.matching import Matching
 from app.bridge.recovery import Recovery
 from app.bridge.resources import Resources
-from app.bridge.unique_values import UniqueValues
-from app.bridge.uniqueness import check_free, deleted_holder
+from app.bridge.uniqueness import check_free
 from app.bridge.user_calls import UserCalls
-from app.bridge.user_guard import UserGuard
-from app.bridge.user_writing import USER_CREATE, USER_REVIVE, UserWriter
+from app.bridge.user_writing import USER_CREATE, UserWriter
 from app.bridge.writing import status_change
-from app.mapping.deleted import is_deleted
-from app.mapping.kept import kept_of
 from app.mapping.users import UserChange
 from app.planning.planner import PLATFORM_ID
 from app.platform.errors import Missing
@@ -54,8 +50,6 @@ class Users:
         journaling: Journaling,
         writer: UserWriter,
         recovery: Recovery,
-        guard: UserGuard,
-        unique: UniqueValues,
     ) -> None:
         self._calls = calls
         self._resources = resources
@@ -65,8 +59,6 @@ class Users:
         self._journaling = journaling
         self._writer = writer
         self._recovery = recovery
-        self._guard = guard
-        self._unique = unique
 
     async def get(self, context: Context, user_id: str) -> Resource:
         """The user with `meta.version`; `NotFound` where there is none, whatever the id looks like."""
@@ -76,18 +68,14 @@ class Users:
     async def create(self, context: Context, body: object) -> Resource:
         """Create a user from the body of a POST (RFC 7644 §3.3).
 
-        Where an earlier POST has made the user and its client never heard of it, this one completes it. One
-        that SCIM has deleted and the platform keeps is brought back.
+        Where an earlier POST has made the user and its client never heard of it, this one completes it.
         """
         wanted = self._read_body(context, body)
         change = context.mapping.to_platform(wanted, before=None, current=None, domain=context.domain)
-        self._guard.check_creation(context, wanted["userName"], change)
         # A contradiction is found here, not when the user is there already.
         status_change(context, wanted, present=context.mapping.status.enable_to)
         while True:
             made = await self._recovery.first(partial(self._create, context, wanted, change))
-            if made is None:
-                continue
             if not isinstance(made, Entry):
                 return versioned(made)
             adopted = await self._recovery.first(partial(self._adopt, context, made, wanted))
@@ -101,11 +89,7 @@ class Users:
         wanted = self._read_body(context, body)
 
         return await self._write(
-            context,
-            user_id,
-            lambda before: replaced(context, before, wanted),
-            if_match,
-            sent=frozenset(wanted),
+            context, user_id, lambda before: replaced(before, wanted), if_match, sent=frozenset(wanted)
         )
 
     async def patch(
@@ -122,66 +106,27 @@ class Users:
         """Delete a user (RFC 7644 §3.6).
 
         What the bridge keeps of it goes also where the platform has it no more: the process may have died
-        in between, or somebody else was quicker. Writes that are not finished stand in the way only where
-        the platform is to keep the user: what they still do must not be done afterwards.
+        in between, or somebody else was quicker. Writes that are not finished do not stand in the way.
         """
-        await self._recovery.first(partial(self._delete_locked, context, user_id, if_match))
-
-    async def _delete_locked(self, context: Context, user_id: str, if_match: str | None) -> None:
-        keeps, key = context.deprovision == "disable", user_key(context, user_id)
-        async with self._locks.hold(key):
-            ends = [e.id for e in await self._journaling.check([key])] if keeps else []
+        async with self._locks.hold(user_key(context, user_id)):
             try:
-                user = await self._found(context, user_id)
+                user = await self._read(context, user_id)
             except NotFound:
                 if PLATFORM_ID.fullmatch(user_id) is not None:
                     await self._forgetting.forget_missing(context, user_id)
                 raise
-            resource = await self._resources.one(context, user)
-            if is_deleted(resource):
-                await self._forgetting.hide(context, resource, ends=ends)
-                raise _not_found(user_id)
-            _check_version(resource, if_match)
-            async with self._guard.deletion(context, user, resource):
-                if keeps:
-                    await self._writer.retire(context, user, ends)
-                else:
-                    await self._writer.delete(context, user)
+            _check_version(await self._resources.one(context, user), if_match)
+            await self._writer.delete(context, user)
 
-    async def _create(
-        self, context: Context, wanted: Resource, change: UserChange
-    ) -> Resource | Entry | None:
-        """The new user, or the entry of the creation that has made it before; None: to be tried anew."""
+    async def _create(self, context: Context, wanted: Resource, change: UserChange) -> Resource | Entry:
+        """The new user, or the entry of the creation that has made it before."""
         name = wanted["userName"]
         key = user_name_key(context, name)
         async with self._locks.hold(key):
-            entry = await self._journaling.made_before(context, key, USER_CREATE, USER_REVIVE)
-            if entry is not None:
+            if (entry := await self._journaling.made_before(context, USER_CREATE, key)) is not None:
                 return entry
-            held = await check_free(self._matching, context, name)
-            if held is None:
-                async with self._unique.held(context, wanted):
-                    return await self._writer.create(context, wanted, change)
-        return await self._revive(context, held, wanted)
-
-    async def _revive(self, context: Context, user_id: str, wanted: Resource) -> Resource | None:
-        """Bring back a user that SCIM had deleted, as `wanted`; None where there is no such user any more."""
-        name = wanted["userName"]
-        keys = [user_key(context, user_id), user_name_key(context, name)]
-        async with self._locks.hold(*keys):
-            ends = [e.id for e in await self._journaling.check(keys)]
-            try:
-                current = await self._found(context, user_id)
-            except NotFound:
-                await self._forgetting.forget_missing(context, user_id)
-                return None
-            before = await self._resources.one(context, current)
-            if not is_deleted(before) or str(before["userName"]).casefold() != name.casefold():
-                return None
-            after, sent = revived(before, wanted), frozenset(wanted)
-            return await self._update(
-                context, current, before, after, sent=sent, keys=keys, ends=ends, revives=True
-            )
+            await check_free(self._matching, context, name)
+            return await self._writer.create(context, wanted, change)
 
     async def _adopt(self, context: Context, entry: Entry, wanted: Resource) -> Resource | None:
         """Make of a user that an earlier POST has created what this one wants; None where there is none."""
@@ -194,8 +139,8 @@ class Users:
                 current = await self._read(context, user_id)
                 before = await self._resources.one(context, current)
                 if str(before["userName"]).casefold() == name.casefold():
-                    after, sent = replaced(context, before, wanted), frozenset(wanted)
-                    return await self._update(
+                    after, sent = replaced(before, wanted), frozenset(wanted)
+                    return await self._writer.update(
                         context, current, before, after, sent=sent, keys=keys[:1], ends=[entry.id]
                     )
             # Deleted or renamed since: the name is free again, or another's.
@@ -230,44 +175,17 @@ class Users:
             before = await self._resources.one(context, current)
             _check_version(before, if_match)
             after = change_of(before)
-            update = partial(self._update, context, current, before, after, sent=sent, ends=ends)
+            update = partial(self._writer.update, context, current, before, after, sent=sent, ends=ends)
             old, name = str(before["userName"]), str(after["userName"])
             if name.casefold() == old.casefold():
                 return await update(keys=[key])
             name_key = user_name_key(context, name)
             async with self._locks.hold(name_key):
                 await self._journaling.check([name_key])
-                held = await check_free(self._matching, context, name, but=user_id)
-                if held is not None:
-                    raise deleted_holder(name, held)
+                await check_free(self._matching, context, name, but=user_id)
                 return await update(keys=[key, name_key, user_name_key(context, old)])
 
-    async def _update(
-        self,
-        context: Context,
-        current: PlatformUser,
-        before: Resource,
-        after: Resource,
-        *,
-        sent: frozenset[str],
-        keys: Sequence[str],
-        ends: Sequence[str],
-        revives: bool = False,
-    ) -> Resource:
-        """`UserWriter.update`, with the values that have to be unique held meanwhile."""
-        async with self._unique.held(context, after, before=before, but=current.id):
-            return await self._writer.update(
-                context, current, before, after, sent=sent, keys=keys, ends=ends, revives=revives
-            )
-
     async def _read(self, context: Context, user_id: str) -> PlatformUser:
-        user = await self._found(context, user_id)
-        if kept_of(user.custom_attributes).deleted is not None:
-            raise _not_found(user_id)
-        return user
-
-    async def _found(self, context: Context, user_id: str) -> PlatformUser:
-        """The user, also one that SCIM has deleted."""
         if PLATFORM_ID.fullmatch(user_id) is None:
             raise _not_found(user_id)
         try:

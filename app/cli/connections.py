@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeVar
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from app.cli.servers import DataOption
-from app.cli.stored import connection_named, connection_names, out, settings_for, shown, with_store
-from app.config import SettingsError
+from app.config import Settings, SettingsError, load_settings
 from app.scim.dialect import Dialect
 from app.store.connections import Connection, DialectSettings, Policies
-from app.store.deprovisionings import Stopped
+from app.store.errors import ConnectionNotFound
 from app.store.store import Store
 from app.store.tokens import Token
 from app.web.contexts import resolve
@@ -24,11 +26,7 @@ from app.web.contexts import resolve
 connection_app = typer.Typer(help="Connections: one SCIM client bound to one tenant.", no_args_is_help=True)
 token_app = typer.Typer(help="Bearer tokens of a connection.", no_args_is_help=True)
 
-ExpiresOption = Annotated[
-    str | None, typer.Option("--expires", help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
-]
-
-Deprovision: TypeAlias = Literal["delete", "disable", "refuse"]
+T = TypeVar("T")
 
 _SPAN = re.compile(r"([0-9]{1,6})([dh])")
 
@@ -71,13 +69,6 @@ def add_connection(
     explain: Annotated[
         bool, typer.Option("--explain", help="Let the client ask how a search is answered.")
     ] = False,
-    deprovision: Annotated[
-        Deprovision, typer.Option(help="What DELETE of a user does; disable: hidden from SCIM, not gone.")
-    ] = "delete",
-    guard_limit: Annotated[
-        int | None,
-        typer.Option(min=0, help="Users that may be deactivated and deleted a day; 0: any number."),
-    ] = None,
     requests_per_second: Annotated[
         float | None, typer.Option(min=0, help="Rate limit in place of the setting's; 0: none.")
     ] = None,
@@ -85,7 +76,7 @@ def add_connection(
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
-    settings = settings_for(data_dir)
+    settings = settings_of(data_dir)
     dialect = DialectSettings(
         mode="strict" if strict else "lenient", on=tuple(allow or ()), off=tuple(refuse or ())
     )
@@ -106,8 +97,6 @@ def add_connection(
         explain=explain,
         requests_per_second=requests_per_second,
         request_burst=request_burst,
-        deprovision=deprovision,
-        guard_limit=guard_limit,
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 
@@ -128,59 +117,45 @@ def add_connection(
         )
 
     connection = with_store(settings, add)
-    out().print(f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}")
+    _out().print(
+        f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}"
+    )
 
 
 @connection_app.command("list")
 def list_connections(data_dir: DataOption = None) -> None:
     """List the connections."""
 
-    async def read(store: Store) -> tuple[Sequence[Connection], Mapping[str, Stopped]]:
-        return await store.connections.list(), await store.deprovisionings.stopped()
+    async def read(store: Store) -> list[Connection]:
+        return list(await store.connections.list())
 
-    found, stopped = with_store(settings_for(data_dir), read)
-    table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made", "stopped by its guard")
-    for c in found:
+    table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made")
+    for c in with_store(settings_of(data_dir), read):
         dialect = " ".join(
             [c.dialect.mode, *(f"+{t}" for t in c.dialect.on), *(f"-{t}" for t in c.dialect.off)]
         )
-        stop = shown(stopped[c.id].at) if c.id in stopped else ""
-        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, shown(c.created_at), stop)
-    out().print(table)
+        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, _shown(c.created_at))
+    _out().print(table)
 
 
 @connection_app.command("remove")
 def remove_connection(
     connection: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataOption = None
 ) -> None:
-    """Remove a connection with its tokens and clients; users stay as they are."""
+    """Remove a connection and its tokens; users stay as they are."""
 
     async def remove(store: Store) -> str:
         return await store.connections.remove(connection)
 
-    out().print(f"removed {with_store(settings_for(data_dir), remove)}; its tokens no longer work")
-
-
-@connection_app.command("release")
-def release_connection(
-    connection: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataOption = None
-) -> None:
-    """Let a connection go on that its guard has stopped; the count starts anew."""
-
-    async def release(store: Store) -> int:
-        return await store.deprovisionings.release(connection)
-
-    counted = with_store(settings_for(data_dir), release)
-    out().print(f"released {connection}; {counted} users were counted, and now none is")
+    _out().print(f"removed {with_store(settings_of(data_dir), remove)}; its tokens no longer work")
 
 
 @token_app.command("create")
 def create_token(
     connection: Annotated[str, typer.Argument(help="Name or id of the connection.")],
     label: Annotated[str, typer.Option(help="What the token is for.")] = "",
-    expires: ExpiresOption = None,
-    user: Annotated[
-        str | None, typer.Option(help="Bind it to the user with this id: it is good for /Me alone.")
+    expires: Annotated[
+        str | None, typer.Option(help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
     ] = None,
     data_dir: DataOption = None,
 ) -> None:
@@ -188,12 +163,14 @@ def create_token(
     expires_at = None if expires is None else read_expiry(expires, datetime.now(UTC))
 
     async def create(store: Store) -> tuple[Token, str]:
-        found = await connection_named(store, connection)
-        return await store.tokens.create(found.id, label, expires_at, user_id=user)
+        found = await store.connections.get(connection) or await store.connections.by_name(connection)
+        if found is None:
+            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
+        return await store.tokens.create(found.id, label, expires_at)
 
-    token, secret = with_store(settings_for(data_dir), create)
-    until = "" if token.expires_at is None else f", until {shown(token.expires_at)}"
-    out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
+    token, secret = with_store(settings_of(data_dir), create)
+    until = "" if token.expires_at is None else f", until {_shown(token.expires_at)}"
+    _out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
     typer.echo(secret)
 
 
@@ -205,16 +182,19 @@ def list_tokens(
     """List tokens, without their secrets."""
 
     async def read(store: Store) -> list[tuple[str, Token]]:
-        names, wanted = await connection_names(store, connection)
+        names = {c.id: c.name for c in await store.connections.list()}
+        wanted = next((i for i, n in names.items() if connection in (i, n)), None)
+        if connection is not None and wanted is None:
+            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
         return [(names.get(t.connection_id, "?"), t) for t in await store.tokens.list(wanted)]
 
     now = datetime.now(UTC)
-    table = Table("id", "connection", "label", "state", "made", "expires", "last used", "user")
-    for name, t in with_store(settings_for(data_dir), read):
+    table = Table("id", "connection", "label", "state", "made", "expires", "last used")
+    for name, t in with_store(settings_of(data_dir), read):
         state = "valid" if t.alive_at(now) else "revoked" if t.revoked_at else "expired"
-        dates = [shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
-        table.add_row(t.id, name, t.label, state, *dates, t.user_id or "")
-    out().print(table)
+        dates = [_shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
+        table.add_row(t.id, name, t.label, state, *dates)
+    _out().print(table)
 
 
 @token_app.command("revoke")
@@ -226,7 +206,7 @@ def revoke_token(
     async def revoke(store: Store) -> Token:
         return await store.tokens.revoke(token)
 
-    out().print(f"revoked {with_store(settings_for(data_dir), revoke).id}")
+    _out().print(f"revoked {with_store(settings_of(data_dir), revoke).id}")
 
 
 def read_expiry(text: str, now: datetime) -> datetime:
@@ -246,3 +226,29 @@ def read_expiry(text: str, now: datetime) -> datetime:
     if moment <= now:
         raise SettingsError(f"--expires {text}: that is in the past")
     return moment
+
+
+def settings_of(data_dir: Path | None) -> Settings:
+    """The settings of the environment, for another data directory where one is named."""
+    return load_settings(os.environ, data_dir=None if data_dir is None else str(data_dir))
+
+
+def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+    """What `use` makes of the bridge's database."""
+
+    async def run() -> T:
+        store = await Store.open(settings.bridge_database_url)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def _out(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
+
+
+def _shown(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

@@ -14,7 +14,7 @@ from app.mapping.draft import Draft, set_at, value_at
 from app.mapping.kept import Kept
 from app.mapping.model import UserRule
 from app.mapping.transforms import Transform
-from app.scim.dialect import Dialect, Tolerance
+from app.scim.dialect import LENIENT
 from app.scim.errors import InvalidValue, ScimError
 from app.scim.schema import AttributeRef, Resource
 from app.scim.values import read_value
@@ -254,7 +254,7 @@ class CustomRule:
         self.path = tuple((rule.custom or "").split("."))
         self._transform = rule.transform
         self._reads = rule.direction != "write"
-        self.writes = rule.direction != "read"
+        self._writes = rule.direction != "read"
 
     def read(
         self, user: PlatformUser, custom: CustomAttributes, kept: Kept, domain: str, into: Resource
@@ -274,7 +274,7 @@ class CustomRule:
 
     def write(self, draft: Draft) -> None:
         """The new value under the key; the key goes when the value does, and empty objects with it."""
-        if not self.writes or not draft.changed(self.ref):
+        if not self._writes or not draft.changed(self.ref):
             return
         value = value_at(draft.after, self.ref)
         keys = [draft.domain if key == "{domain}" else key for key in self.path]
@@ -320,16 +320,12 @@ def instant(text: str) -> str:
     return text if text.endswith("Z") or "+" in text[10:] or "-" in text[10:] else text + "Z"
 
 
-_AS_FOUND = Dialect.of(off=[Tolerance.JSON_IN_STRING])
-"""Values of any form, but a text stays one: what a strict client wrote is read back unchanged."""
-
-
 def readable(value: Any, ref: AttributeRef) -> Any:
     """A value found on the platform in the attribute's type, None where it cannot be: others write there."""
     leaf = ref.leaf
     if leaf.type == "string" and not leaf.multi_valued and isinstance(value, str):
         return value or None
     try:
-        return read_value(value, ref.leaf, _AS_FOUND, path=ref.text)
+        return read_value(value, ref.leaf, LENIENT, path=ref.text)
     except ScimError:
         return None

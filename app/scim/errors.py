@@ -109,12 +109,6 @@ class Uniqueness(ScimError):
     scim_type = "uniqueness"
 
 
-class Conflict(ScimError):
-    """What is asked for cannot be had together with something else (RFC 7644 §3.7.1, §3.12, 409)."""
-
-    status = 409
-
-
 class Unauthorized(ScimError):
     """No bearer token, or not a valid one (RFC 7644 §2; RFC 6750 §3)."""
 
@@ -209,9 +203,3 @@ class ServiceUnavailable(ScimError):
     """The platform cannot be reached now; carries `retry_after_s`."""
 
     status = 503
-
-
-class HttpVersionNotSupported(ScimError):
-    """The request is of a version of HTTP that is not served (RFC 9110 §15.6.6)."""
-
-    status = 505

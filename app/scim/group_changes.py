@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from app.scim.dialect import Dialect, Tolerance
-from app.scim.errors import InvalidValue, Mutability, NoTarget
+from app.scim.errors import InvalidPath, InvalidValue
 from app.scim.evaluate import element_predicate
 from app.scim.expression import Compare, Filter, Or
 from app.scim.patch import Operation
@@ -102,12 +102,9 @@ def needs_members(steps: Iterable[Step]) -> bool:
 
 
 def resolved(
-    steps: Iterable[Step], members: Iterable[Resource], model: ResourceModel, dialect: Dialect
+    steps: Iterable[Step], members: Iterable[Resource], model: ResourceModel
 ) -> list[Add | Remove | Only]:
-    """The steps with every filter on members replaced by the ids that it selects at its turn.
-
-    `NoTarget` where one selects nobody and the dialect does not let that pass (RFC 7644 §3.5.2.2).
-    """
+    """The steps with every filter on members replaced by the ids that it selects at its turn."""
     present: dict[str, Resource] = {m["value"]: m for m in members}
     found: list[Add | Remove | Only] = []
     for step in steps:
@@ -115,8 +112,6 @@ def resolved(
             case RemoveWhere():
                 selects = element_predicate(step.filter, _attribute(model))
                 step = Remove(ids=tuple(i for i, m in present.items() if selects(m)))
-                if not step.ids and not dialect.allows(Tolerance.UNMATCHED_REMOVE_SUCCEEDS):
-                    raise NoTarget("the filter on members selects nobody to remove")
                 present = {i: m for i, m in present.items() if i not in step.ids}
             case Add():
                 present = {m.value: {"value": m.value} for m in step.members} | present
@@ -198,8 +193,7 @@ def _from_object(
     value = operation.value
     if not isinstance(value, dict):
         return [], [operation]
-    flat = dialect.allows(Tolerance.FLAT_KEYS)
-    own = [key for key in value if _names_members(key, model) and (flat or key.lower().endswith(_MEMBERS))]
+    own = [key for key in value if isinstance(key, str) and _names_members(key, model)]
     rest = {key: v for key, v in value.items() if key not in own}
     steps = [
         _from_path(Operation(op=operation.op, path=key, value=value[key]), model, dialect) for key in own
@@ -212,19 +206,20 @@ def _from_path(operation: Operation, model: ResourceModel, dialect: Dialect) -> 
         operation.path or "", model, boolean_words=dialect.allows(Tolerance.BOOLEAN_WORDS)
     )
     if path.ref is not None and path.ref.sub is not None and path.ref.sub.name != "value":
-        raise Mutability(f"{operation.path}: the parts of a member are immutable (RFC 7643 §4.2)")
+        raise InvalidPath(
+            f"{operation.path}: of a member only its value is written, the rest follows from it"
+        )
     if operation.op == "remove":
         return _removal(operation, path.filter, model, dialect)
     if path.filter is not None:
-        raise Mutability(f"{operation.path}: members are added and removed, not changed in place")
+        raise InvalidPath(f"{operation.path}: members are added and removed, not changed in place")
     named = members_of(operation.value, model, dialect)
     return Add(members=named) if operation.op == "add" else Only(members=named)
 
 
 def _removal(operation: Operation, selected: Filter | None, model: ResourceModel, dialect: Dialect) -> Step:
     if selected is not None:
-        # Only a read tells whether a filter selects nobody, which without the tolerance is an error.
-        ids = _selected_ids(selected) if dialect.allows(Tolerance.UNMATCHED_REMOVE_SUCCEEDS) else None
+        ids = _selected_ids(selected)
         return RemoveWhere(filter=selected) if ids is None else Remove(ids=ids)
     if operation.value is msgspec.UNSET or operation.value is None:
         return Only(members=())

@@ -7,11 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from app.store.access_tokens import AccessTokens
-from app.store.clients import Clients
 from app.store.connections import Connections
-from app.store.deprovisionings import Deprovisionings
-from app.store.federation import Federations
 from app.store.group_records import GroupRecords
 from app.store.journal import Journal
 from app.store.leases import Leases
@@ -40,17 +36,13 @@ class Store:
         self.db = db
         self.connections = Connections(db, clock, ids)
         self.tokens = Tokens(db, clock, ids, secret_bytes)
-        self.clients = Clients(db, clock, ids, secret_bytes)
-        self.federations = Federations(db, clock, ids)
-        self.access_tokens = AccessTokens(db, clock, ids, secret_bytes, monotonic)
-        self.token_cache = TokenCache(self.tokens, self.access_tokens, clock=clock, monotonic=monotonic)
+        self.token_cache = TokenCache(self.tokens, clock=clock, monotonic=monotonic)
         # PostgreSQL is chosen to run several replicas, whose writes a hint would not know of.
         hints = 0 if db.dialect == "postgresql" else 20_000
         self.links = Links(db, clock, hints=hints, monotonic=monotonic)
         self.index = UserIndex(db, self.links, clock)
         self.group_records = GroupRecords(db)
         self.local_groups = LocalGroups(db, clock, ids)
-        self.deprovisionings = Deprovisionings(db, clock)
         self.leases = Leases(db, ids)
         self.journal = Journal(db, ids)
         self.server_keys = ServerKeys(db, clock, secret_bytes)

@@ -11,25 +11,19 @@ import structlog
 from litestar.types import Scope
 
 from app.bridge.context import Context
-from app.bridge.rules import GroupRules, UserRules
 from app.config import Settings
 from app.mapping.errors import MappingError
 from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
-from app.store.connections import Connection, Policies
-from app.store.deprovisionings import GuardLimits
+from app.store.connections import Connection
 from app.web.headers import header
-from app.web.paths import BASE_PATH
 
 _log = structlog.get_logger(__name__)
 
+BASE_PATH = "/scim/v2"
+
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _KEPT = 1000
-
-
-_GUARD_LIMIT = 100
-_GUARDED_SIZE = 500
-"""What a connection's guard counts to unless that is set, and from how many users on it is in force then."""
 
 
 class Contexts:
@@ -108,7 +102,6 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
     }
     return Context(
         connection_id=connection.id,
-        connection=connection.name,
         tenant_id=connection.tenant_id,
         domain=connection.domain,
         mapping=load_mapping(connection.mapping, mappings),
@@ -122,21 +115,4 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         indexed=policies.search == "indexed",
         explains=policies.explain,
         group_patch_answers=policies.group_patch == "resource",
-        deprovision=policies.deprovision,
-        guard=_guard(policies),
-        protected_users=UserRules.of(policies.protected_users),
-        protected_groups=GroupRules.of(policies.protected_groups),
-        group_scope=GroupRules.of(policies.group_scope) if policies.group_scope else None,
-    )
-
-
-def _guard(policies: Policies) -> GuardLimits | None:
-    """Unless a limit is set, tenants that are small, or only tried out, are let alone."""
-    if policies.guard_limit == 0:
-        return None
-    return GuardLimits(
-        number=_GUARD_LIMIT if policies.guard_limit is None else policies.guard_limit,
-        share=policies.guard_share,
-        window_s=policies.guard_window_s,
-        least_size=_GUARDED_SIZE if policies.guard_limit is None else 0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Router
+from litestar import Request, Router, get
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
@@ -25,53 +25,51 @@ from app.scim.schema import (
 )
 from app.web.auth import context_of
 from app.web.parameters import Parameters
-from app.web.reading import read
 from app.web.responses import scim_response
-from app.web.services import served_models
 
 ScimRequest = Request[Any, Any, Any]
 
 
-@read(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
+@get(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
 async def service_provider_config(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §5, with `pagination` of RFC 9865; in both spellings (erratum 4978 of RFC 7644)."""
-    return _shown(request, _config(context_of(request), request.app.state.services.settings))
+    return scim_response(request, _config(context_of(request), request.app.state.services.settings))
 
 
-@read("/ResourceTypes")
+@get("/ResourceTypes")
 async def resource_types(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §6, as a ListResponse."""
     return _listed(request, [_resource_type(m, context_of(request)) for m in _models(request)])
 
 
-@read("/ResourceTypes/{name:str}")
+@get("/ResourceTypes/{name:str}")
 async def resource_type(request: ScimRequest, name: FromPath[str]) -> ASGIApp:
     """One resource type by its name."""
     for model in _models(request):
         if model.name == name:
-            return _shown(request, _resource_type(model, context_of(request)))
+            return scim_response(request, _resource_type(model, context_of(request)))
     raise NotFound(f"there is no resource type {name[:100]!r}")
 
 
-@read("/Schemas")
+@get("/Schemas")
 async def schemas(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §7, as a ListResponse."""
     context = context_of(request)
     return _listed(request, [_schema(s, context) for s in _published(request)])
 
 
-@read("/Schemas/{urn:str}")
+@get("/Schemas/{urn:str}")
 async def schema(request: ScimRequest, urn: FromPath[str]) -> ASGIApp:
     """One schema by its URN."""
     context = context_of(request)
     for found in _published(request):
         if found.id.lower() == urn.lower():
-            return _shown(request, _schema(found, context))
+            return scim_response(request, _schema(found, context))
     raise NotFound(f"there is no schema {urn[:200]!r}")
 
 
 def _models(request: ScimRequest) -> tuple[ResourceModel, ...]:
-    return served_models(context_of(request), request.app.state.services)
+    return (context_of(request).mapping.model, request.app.state.services.group_model)
 
 
 def _published(request: ScimRequest) -> tuple[Schema, ...]:
@@ -80,26 +78,17 @@ def _published(request: ScimRequest) -> tuple[Schema, ...]:
 
 
 def _listed(request: ScimRequest, resources: list[Resource]) -> ASGIApp:
-    """All of them; paging parameters are ignored, as RFC 7644 §4 says."""
-    return _shown(request, list_response(resources, len(resources), 1))
-
-
-def _shown(request: ScimRequest, body: Resource) -> ASGIApp:
-    """The answer; with a filter 403, so that no client takes it for having been applied (RFC 7644 §4)."""
-    if Parameters(request).all("filter"):
+    """All of them; a filter is 403 (RFC 7644 §4), paging parameters are ignored as it says."""
+    if Parameters(request).one("filter") is not None:
         raise Forbidden("discovery endpoints take no filter (RFC 7644 §4)")
-    return scim_response(request, body)
+    return scim_response(request, list_response(resources, len(resources), 1))
 
 
 def _config(context: Context, settings: Settings) -> Resource:
     return {
         "schemas": [SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": True},
-        "bulk": {
-            "supported": True,
-            "maxOperations": settings.bulk_max_operations,
-            "maxPayloadSize": settings.bulk_max_payload_bytes,
-        },
+        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": 0},
         "filter": {"supported": True, "maxResults": settings.max_page_size},
         "changePassword": {"supported": context.sets_passwords},
         "sort": {"supported": True},
@@ -119,14 +108,7 @@ def _config(context: Context, settings: Settings) -> Resource:
                 "description": "A token made with `scim-bridge token create`, in the Authorization header.",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            },
-            {
-                "type": "oauth2",
-                "name": "OAuth 2.0 Client Credentials",
-                "description": "An access token from POST /oauth/token, by a client secret or a signed "
-                "assertion, in the Authorization header.",
-                "specUri": "https://www.rfc-editor.org/info/rfc6749",
-            },
+            }
         ],
         "meta": {
             "resourceType": "ServiceProviderConfig",

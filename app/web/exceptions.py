@@ -1,6 +1,6 @@
 """The one exception handler: every failure, expected or not, becomes a SCIM Error body (RFC 7644 §3.12).
 
-Webhooks are no part of SCIM: theirs is `{"detail": …}`. Nor is the token endpoint: RFC 6749 §5.2.
+Webhooks are no part of SCIM: theirs is `{"detail": …}`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.status_codes import HTTP_401_UNAUTHORIZED
 
 from app.bridge.context import Context
 from app.bridge.faults import scim_error
@@ -32,78 +30,45 @@ from app.scim.errors import (
 from app.scim.messages import error_body
 from app.store.errors import StoreError
 from app.web import webhooks
-from app.web.auth import InsufficientScope, challenge
-from app.web.negotiation import JSON, media_type
-from app.web.oauth import is_oauth
-from app.web.oauth.endpoint import NOT_STORED
-from app.web.oauth.errors import oauth_body
-from app.web.paths import hides_slash, nowhere
-from app.web.responses import Answer
+from app.web.auth import hides_slash
+from app.web.responses import JSON, media_type
 
 _log = structlog.get_logger(__name__)
 
 _STORE_RETRY_S = 5
 
 
-class _Refused(Response[bytes]):
-    """An `Answer` where Litestar wants a Response: its own has a body for HEAD too."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(b"")
-        self._answer = answer
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        """The answer."""
-        return self._answer
-
-
-def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
     """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
     context: Context | None = request.scope.get("state", {}).get("context")
-    path = request.scope["path"]
-    if _is_unrouted(exc):
-        exc = nowhere(path)
-    error, reference = explained(exc, context, method=request.method, path=path)
+    error = _translated(exc, context)
     if isinstance(error, MethodNotAllowed) and hides_slash(request.scope):
         error = NotFound("no resource has an id with a slash")
     headers: dict[str, str] = {}
-    is_webhook, is_token = path.startswith(f"{webhooks.PATH}/"), is_oauth(path)
-    if isinstance(error, Unauthorized | InsufficientScope):
-        headers["WWW-Authenticate"] = "Signature" if is_webhook else challenge(error)
-    if is_token:
-        headers.update(NOT_STORED)
-        if error.status == HTTP_401_UNAUTHORIZED:
-            headers["WWW-Authenticate"] = 'Basic realm="scim"'
+    reference = None
+    if error.status >= 500:
+        reference = uuid.uuid4().hex[:16]
+        log = _log.bind(reference=reference, method=request.method, path=request.scope["path"])
+        if isinstance(error, InternalError):
+            log.error("request failed", exc_info=exc)
+        else:
+            log.warning("request failed", status=error.status, error=str(exc))
+    is_webhook = request.scope["path"].startswith(f"{webhooks.PATH}/")
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Signature" if is_webhook else 'Bearer realm="scim"'
     if isinstance(error, MethodNotAllowed) and isinstance(exc, HTTPException):
-        allowed = next((v for k, v in (exc.headers or {}).items() if k.lower() == "allow"), "")
-        headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
+        headers.update({k: v for k, v in (exc.headers or {}).items() if k.lower() == "allow"})
     if isinstance(error, RequestTimeout):
         headers["Connection"] = "close"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    body = oauth_body(error, reference) if is_token else error_body(error, reference)
-    content = msgspec.json.encode({"detail": body["detail"]} if is_webhook else body)
-    headers["Content-Type"] = JSON if is_webhook or is_token else media_type(request.scope)
-    headers["Content-Length"] = str(len(content))
-    return _Refused(Answer(content, error.status, headers))
-
-
-def _is_unrouted(exc: Exception) -> bool:
-    return isinstance(exc, HTTPException) and exc.status_code == 404
-
-
-def explained(exc: Exception, context: Context | None, **noted: Any) -> tuple[ScimError, str | None]:
-    """The SCIM error behind an exception and, for a 5xx, the reference under which it is logged."""
-    error = _translated(exc, context)
-    if error.status < 500:
-        return error, None
-    reference = uuid.uuid4().hex[:16]
-    log = _log.bind(reference=reference, **noted)
-    if isinstance(error, InternalError):
-        log.error("request failed", exc_info=exc)
-    else:
-        log.warning("request failed", status=error.status, error=str(exc))
-    return error, reference
+    body = error_body(error, reference)
+    return Response(
+        {"detail": body["detail"]} if is_webhook else body,
+        status_code=error.status,
+        headers=headers,
+        media_type=JSON if is_webhook else media_type(request),
+    )
 
 
 def _translated(exc: Exception, context: Context | None) -> ScimError:
@@ -118,6 +83,8 @@ def _translated(exc: Exception, context: Context | None) -> ScimError:
             )
         case MappingError():
             return InternalError("this connection's mapping cannot be used: see the bridge's log")
+        case HTTPException(status_code=404):
+            return NotFound("there is no such endpoint: SCIM is served under /scim/v2")
         case HTTPException(status_code=405):
             return MethodNotAllowed("this endpoint does not take this method")
         case HTTPException(status_code=413):

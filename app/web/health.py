@@ -9,13 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
-from litestar import Request, Router
+from litestar import Request, Response, Router, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
-from litestar.types import ASGIApp
-
-from app.web.negotiation import JSON
-from app.web.reading import read
-from app.web.responses import scim_response
 
 _log = structlog.get_logger(__name__)
 
@@ -100,18 +95,17 @@ async def _reason(name: str, check: HealthCheck) -> str | None:
         return "the check failed; the bridge's log says why"
 
 
-@read("/live")
-async def live(request: Request[Any, Any, Any]) -> ASGIApp:
+@get("/live")
+async def live() -> dict[str, str]:
     """The process answers."""
-    return scim_response(request, {"status": "ok"}, kind=JSON)
+    return {"status": "ok"}
 
 
-@read("/ready")
-async def ready(request: Request[Any, Any, Any]) -> ASGIApp:
+@get("/ready")
+async def ready(request: Request[Any, Any, Any]) -> Response[Readiness]:
     """Whether this process should get requests: 200 or 503."""
     readiness: Readiness = await request.app.state.services.health.readiness()
-    status = HTTP_200_OK if readiness.ready else HTTP_503_SERVICE_UNAVAILABLE
-    return scim_response(request, readiness, status, kind=JSON)
+    return Response(readiness, status_code=HTTP_200_OK if readiness.ready else HTTP_503_SERVICE_UNAVAILABLE)
 
 
 router = Router(path="/health", route_handlers=[live, ready])

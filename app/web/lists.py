@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,9 @@ from litestar import Request
 from litestar.types import ASGIApp
 from msgspec.structs import replace
 
-from app.bridge.catalogs import search_catalog
-from app.bridge.context import Context
 from app.bridge.explaining import as_json
 from app.bridge.pages import Part, by_cursor, by_index
-from app.bridge.query import Found, Query
+from app.bridge.query import Query
 from app.bridge.users import versioned
 from app.scim.attributes import apply
 from app.scim.errors import Forbidden, InvalidValue
@@ -23,11 +21,10 @@ from app.scim.schema import Resource, ResourceModel
 from app.web.auth import context_of
 from app.web.cursors import scope_of
 from app.web.headers import header
-from app.web.negotiation import JSON
 from app.web.parameters import Source
 from app.web.requests import read_query, read_root_queries, read_window
-from app.web.responses import scim_response
-from app.web.services import Services, served_models
+from app.web.responses import JSON, scim_response
+from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
 
@@ -48,15 +45,10 @@ async def search_groups(request: ScimRequest, source: Source) -> ASGIApp:
     return await _search(request, source, _services(request).group_model)
 
 
-async def search_listed(request: ScimRequest, source: Source, model: ResourceModel) -> ASGIApp:
-    """What the mapping lists of one resource type, by the parameters of `source`."""
-    return await _search(request, source, model)
-
-
 async def search_everything(request: ScimRequest, source: Source) -> ASGIApp:
-    """Users, then groups, then what the mapping lists, by `source` (RFC 7644 §3.4.2.1)."""
+    """Users, then groups, by the parameters of `source` (RFC 7644 §3.4.2.1)."""
     context = context_of(request)
-    models = served_models(context, _services(request))
+    models = (context.mapping.model, _services(request).group_model)
     return await _list(request, source, "/", read_root_queries(source, context, models))
 
 
@@ -92,41 +84,25 @@ async def _list(
 ) -> ASGIApp:
     services, context = _services(request), context_of(request)
     window = read_window(source, services.settings)
-    # HEAD shows no page, so that none is read; whatever refuses the query refuses it all the same.
-    headless = request.method == "HEAD"
-    count = 0 if headless else window.count
+    runs = {"User": services.search.run, "Group": services.group_search.run}
     parts = [
-        Part(resource_type=model.name, query=query, run=_run(services, context, model))
+        Part(resource_type=model.name, query=query, run=partial(runs[model.name], context))
         for model, query in queries.items()
     ]
     if window.cursor is None:
-        found = await by_index(parts, window.start_index, count)
+        found = await by_index(parts, window.start_index, window.count)
         shown = _shown(queries, found.pages)
-        body = list_response(shown, found.total, window.start_index)
-        return scim_response(request, body, partial=headless)
+        return scim_response(request, list_response(shown, found.total, window.start_index))
     scope = scope_of(context.connection_id, endpoint, queries.values())
     after = await services.cursors.open(window.cursor, scope) if window.cursor else None
-    found = await by_cursor(parts, after, count)
+    found = await by_cursor(parts, after, window.count)
     cursor = None if found.next is None else await services.cursors.seal(found.next, scope)
     shown = _shown(queries, found.pages)
-    return scim_response(
-        request, list_response(shown, found.total, None, next_cursor=cursor), partial=headless
-    )
-
-
-def _run(
-    services: Services, context: Context, model: ResourceModel
-) -> Callable[[Query], Coroutine[Any, Any, Found]]:
-    """Who answers queries for a resource type."""
-    if model is context.mapping.model:
-        return partial(services.search.run, context)
-    if model is services.group_model:
-        return partial(services.group_search.run, context)
-    return partial(search_catalog, context, model)
+    return scim_response(request, list_response(shown, found.total, None, next_cursor=cursor))
 
 
 def _shown(queries: Mapping[ResourceModel, Query], pages: Sequence[list[Resource]]) -> list[Resource]:
-    """What the clients asked to see; users get their version here, others have it."""
+    """What the clients asked to see; users get their version here, groups have it."""
     shown = []
     for (model, query), page in zip(queries.items(), pages, strict=True):
         for resource in page:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from app.bridge.bulk import Bulk
-from app.bridge.context import Context
-from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import Events
 from app.bridge.explaining import Explainer
 from app.bridge.group_search import GroupSearch
@@ -24,7 +21,6 @@ from app.web.contexts import Contexts
 from app.web.cursors import Cursors
 from app.web.health import Health
 from app.web.limits import Limits
-from app.web.oauth.grants import Grants
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +34,12 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     groups: Groups
     group_search: GroupSearch
     group_model: ResourceModel
-    bulk: Bulk
     explainer: Explainer
-    doctor: Doctor
     indexing: Indexing
     sweeper: Sweeper
     upkeep: Upkeep
     recovery: Recovery
     cursors: Cursors
     events: Events
-    grants: Grants
     limits: Limits
     health: Health
-
-
-def served_models(context: Context, services: Services) -> tuple[ResourceModel, ...]:
-    """The resource types that a connection is served: users, groups, and what its mapping lists."""
-    return (context.mapping.model, services.group_model, *(c.model for c in context.mapping.catalogs))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Router, delete, patch, post, put
+from litestar import Request, Router, delete, get, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from app.web.auth import context_of
 from app.web.lists import search_users
 from app.web.parameters import Parameters, SearchRequest
-from app.web.reading import read
 from app.web.requests import read_json, read_projection
 from app.web.responses import resource_response
 from app.web.services import Services
@@ -19,7 +18,7 @@ from app.web.services import Services
 ScimRequest = Request[Any, Any, Any]
 
 
-@read("/")
+@get("/")
 async def list_users(request: ScimRequest) -> ASGIApp:
     """List or search users (RFC 7644 §3.4.2)."""
     return await search_users(request, Parameters(request))
@@ -40,14 +39,9 @@ async def create_user(request: ScimRequest) -> ASGIApp:
     return resource_response(request, context.mapping.model, resource, projection=projection, status=201)
 
 
-@read("/{user_id:str}")
+@get("/{user_id:str}")
 async def get_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Read a user."""
-    return await answer_get(request, user_id)
-
-
-async def answer_get(request: ScimRequest, user_id: str) -> ASGIApp:
-    """GET on a user, by whatever path it is reached."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.get(context, user_id)
@@ -57,11 +51,6 @@ async def answer_get(request: ScimRequest, user_id: str) -> ASGIApp:
 @put("/{user_id:str}")
 async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Replace a user; answers 200 with the resource."""
-    return await answer_put(request, user_id)
-
-
-async def answer_put(request: ScimRequest, user_id: str) -> ASGIApp:
-    """PUT on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.replace(
@@ -73,11 +62,6 @@ async def answer_put(request: ScimRequest, user_id: str) -> ASGIApp:
 @patch("/{user_id:str}")
 async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Change a user; answers 200 with the resource."""
-    return await answer_patch(request, user_id)
-
-
-async def answer_patch(request: ScimRequest, user_id: str) -> ASGIApp:
-    """PATCH on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.patch(
@@ -89,11 +73,6 @@ async def answer_patch(request: ScimRequest, user_id: str) -> ASGIApp:
 @delete("/{user_id:str}", status_code=204)
 async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> None:
     """Delete a user: 204, and 404 from then on."""
-    await answer_delete(request, user_id)
-
-
-async def answer_delete(request: ScimRequest, user_id: str) -> None:
-    """DELETE on a user."""
     await _services(request).users.delete(
         context_of(request), user_id, if_match=request.headers.get("if-match")
     )

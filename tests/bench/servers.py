@@ -62,14 +62,6 @@ def proxy(platform_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def slow(platform_port: int, delay_s: float) -> Iterator[Server]:
-    """A platform as a slower one."""
-    place = f"http://127.0.0.1:{platform_port}"
-    with _running("slow platform", [str(_HERE / "slow.py"), place, str(delay_s)]) as server:
-        yield server
-
-
-@contextmanager
 def embedded(data_dir: Path) -> Iterator[Server]:
     """The embedded platform as a process of its own."""
     with _running("platform", _cli("platform", "--port", "0", "--data-dir", str(data_dir))) as server:
@@ -118,8 +110,8 @@ def bridge_settings(data_dir: Path, platform_port: int, app: Mapping[str, str]) 
 
 
 def add_connection(settings: Mapping[str, str], tenant_id: str, *options: str, name: str = "bench") -> str:
-    """A connection to a tenant, which may delete as many users as it likes; its token."""
-    run_cli("connection", "add", name, "--tenant", tenant_id, "--guard-limit", "0", *options, **settings)
+    """A connection to a tenant; its token."""
+    run_cli("connection", "add", name, "--tenant", tenant_id, *options, **settings)
     return run_cli("token", "create", name, **settings).strip()
 
 

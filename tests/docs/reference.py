@@ -1,14 +1,12 @@
-"""The README's tables: settings, policies and mapping keys, made from the docs in the code, and conformance.
+"""The README's tables of settings and mapping keys, made from the docs in the code.
 
-`uv run python tests/docs/reference.py` writes them into the README; test_readme.py and
-test_conformance_table.py hold them to it.
+`uv run python tests/docs/reference.py` writes them into the README; test_readme.py holds them to it.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import sys
 from pathlib import Path
 
 from app.mapping import model as mapping_model
@@ -45,17 +43,8 @@ def settings_table() -> str:
     """Every environment variable with its default and meaning."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, default, doc in documented_fields(ROOT / "app" / "config.py", "Settings"):
-        shown = "" if default in ("''", "", "None") else f"`{default.strip(chr(39))}`"
+        shown = "" if default in ("''", "") else f"`{default.strip(chr(39))}`"
         lines.append(f"| `SCIM_BRIDGE_{name.upper()}` | {shown} | {doc} |")
-    return "\n".join(lines)
-
-
-def policies_table() -> str:
-    """Every policy of a connection with its default and meaning."""
-    lines = ["| Policy | Default | Meaning |", "|---|---|---|"]
-    for name, default, doc in documented_fields(ROOT / "app" / "store" / "connections.py", "Policies"):
-        shown = {"None": "", "()": "", "True": "true", "False": "false"}.get(default, default.strip(chr(39)))
-        lines.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {doc} |")
     return "\n".join(lines)
 
 
@@ -68,15 +57,9 @@ def mapping_tables() -> str:
         ("Capabilities", "`[platform]`: what the platform can do"),
         ("StatusRules", "`[status]`"),
         ("UserRule", "`[[user]]`: one rule an attribute"),
-        ("RoleEntry", "`[[roles]]`, and `[[entitlements]]` likewise"),
-        ("EntitlementEntry", "`[[entitlements]]` only"),
     ):
-        camel = struct.endswith("Entry")
         lines = [f"{place}:", "", "| Key | Meaning |", "|---|---|"]
-        lines += [
-            f"| `{camel_case(name) if camel else name}` | {doc} |"
-            for name, _, doc in documented_fields(source, struct)
-        ]
+        lines += [f"| `{name}` | {doc} |" for name, _, doc in documented_fields(source, struct)]
         parts.append("\n".join(lines))
     lines = [
         'Transforms, as in `transform = [{ kind = "lower" }]`:',
@@ -91,12 +74,6 @@ def mapping_tables() -> str:
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
-def camel_case(name: str) -> str:
-    """A field's key in a file whose keys are SCIM's."""
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
-
-
 def section(name: str, text: str) -> str:
     """What stands between a section's two markers."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -105,17 +82,8 @@ def section(name: str, text: str) -> str:
 
 def rewrite() -> None:
     """Bring the README and the editors' JSON Schema up to date."""
-    sys.path.append(str(ROOT / "tests" / "conformance"))
-    import table
-
     text = README.read_text("utf-8")
-    tables = {
-        "settings": settings_table(),
-        "policies": policies_table(),
-        "mapping": mapping_tables(),
-        "conformance": table.markdown(),
-    }
-    for name, made in tables.items():
+    for name, made in (("settings", settings_table()), ("mapping", mapping_tables())):
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         before, rest = text.split(begin)
         text = before + begin + "\n" + made + "\n\n" + end + rest.split(end)[1]

@@ -22,7 +22,6 @@ from app.scim.errors import (
 )
 from app.scim.messages import PATCH_OP
 from app.scim.patch import Operation, apply_patch, read_patch
-from app.scim.replace import completed
 from app.scim.schema import ENTERPRISE_USER as ENT
 from app.scim.schema import (
     GROUP,
@@ -766,20 +765,3 @@ def test_a_group_of_ten_thousand_takes_a_batch() -> None:
     assert len(after["members"]) == 15_000
     less = apply_patch(after, read_patch(message(op("remove", "members", more)), LENIENT), GROUPS, LENIENT)
     assert less["members"] == members[:5_000]
-
-
-def test_a_put_keeps_what_is_immutable() -> None:
-    before = {"displayName": "g", BADGE: {"number": "1", "tags": ["a"]}}
-    after = {"displayName": "h", BADGE: {"tags": ["b"]}}
-    assert completed(before, after, BADGES) == {
-        "displayName": "h",
-        BADGE: {"tags": ["b"], "number": "1"},
-    }
-    assert completed(before, {"displayName": "h"}, BADGES) == {
-        "displayName": "h",
-        BADGE: {"number": "1"},
-    }
-    assert completed(before, before, BADGES) == before
-    assert completed({}, {BADGE: {"number": "2"}}, BADGES) == {BADGE: {"number": "2"}}
-    with pytest.raises(Mutability, match="number is immutable"):
-        completed(before, {BADGE: {"number": "2"}}, BADGES)
