@@ -7,8 +7,9 @@ request, and go back where what was seen does not fit. Exact for small histories
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Values = tuple[tuple[str, object], ...]
 """A resource's attributes in the order of their names."""
@@ -46,19 +47,18 @@ class Operation:
 
 def explained(before: Values, history: Sequence[Operation]) -> bool:
     """Whether an order of all acknowledged operations and some others fits everything that was seen."""
-    ops = sorted(history, key=lambda op: op.asked_s)
-    acknowledged = frozenset(i for i, op in enumerate(ops) if op.answered_s < math.inf)
-    everything = frozenset(range(len(ops)))
-    tried: set[tuple[frozenset[int], Values]] = set()
-    stack: list[tuple[frozenset[int], Values]] = [(frozenset(), before)]
+    ops = sorted(_known_to_be_done(history), key=lambda op: op.asked_s)
+    acknowledged = sum(1 << i for i, op in enumerate(ops) if op.answered_s < math.inf)
+    tried: set[tuple[int, Values]] = set()
+    stack: list[tuple[int, Values]] = [(0, before)]
     while stack:
         done, state = stack.pop()
-        if acknowledged <= done:
+        if not acknowledged & ~done:
             return True
         if (done, state) in tried:
             continue
         tried.add((done, state))
-        left = everything - done
+        left = [i for i in range(len(ops)) if not done >> i & 1]
         # Nothing can come before an operation that was answered before it was asked for.
         limit = min(ops[i].answered_s for i in left)
         steps = [(i, ops[i].after(state)) for i in left if ops[i].asked_s <= limit]
@@ -69,6 +69,27 @@ def explained(before: Values, history: Sequence[Operation]) -> bool:
                 steps = [(i, after)]
                 break
         # The last is tried first: what was acknowledged must come, the rest may.
-        steps.sort(key=lambda step: step[0] in acknowledged)
-        stack += [(done | {i}, after) for i, after in steps]
+        steps.sort(key=lambda step: acknowledged >> step[0] & 1)
+        stack += [(done | 1 << i, after) for i, after in steps]
     return False
+
+
+def _known_to_be_done(history: Sequence[Operation]) -> list[Operation]:
+    """The history, where what nobody else wrote and somebody saw is acknowledged by whoever saw it first.
+
+    Without it, each operation that was not acknowledged doubles the orders to be tried.
+    """
+    writers = Counter(value for op in history for value in op.sets)
+    seen_s: dict[tuple[str, object], float] = {}
+    for op in history:
+        for value in op.seen or ():
+            seen_s[value] = min(op.answered_s, seen_s.get(value, math.inf))
+    return [
+        replace(
+            op,
+            answered_s=min(
+                [op.answered_s, *(seen_s.get(value, math.inf) for value in op.sets if writers[value] == 1)]
+            ),
+        )
+        for op in history
+    ]
