@@ -81,12 +81,13 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     def plan(self, filter: Filter) -> Plan:
         """The users that match a filter."""
         found = lookup(filter, self.mapping)
+        if found is not None and found[1]:
+            return self._made(found[0], None)
         listed, exact = listing(filter, self.mapping, self.filters)
-        if isinstance(listed, Nothing) or (found is not None and isinstance(found[0], Nothing)):
+        if isinstance(listed, Nothing):
             return self._made(Nothing(), None)
         if found is not None:
-            source, whole = found
-            return self._made(source, None if whole else filter)
+            return self._made(found[0], filter)
         if exact and (self._platform_orders or not self._index_orders):
             return self._made(listed, None)
         if self.index and self.can_index(filter):

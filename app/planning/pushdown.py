@@ -120,6 +120,8 @@ def exact_needle(text: str) -> str | None:
 
     The text itself, but for what a list may not take as it is.
     """
+    if text.isascii() and "\\" not in text:
+        return text.strip() or None
     if _IOTA in text.casefold():
         return part_needle(text, at_end=True)
     return _longest("".join("\0" if _role(c) == "split" else c for c in text).split("\0"))
