@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.bridge.context import Context
 from app.mapping.groups import user_groups
 from app.scim.schema import Resource
@@ -19,14 +17,17 @@ class Resources:
 
     async def one(self, context: Context, user: PlatformUser) -> Resource:
         """One user."""
-        resource = context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
+        resource = self.bare(context, user)
         if context.groups == "local":
             await self._attach(context, [resource])
         return resource
 
-    async def many(self, context: Context, users: Sequence[PlatformUser]) -> list[Resource]:
-        """Several users in their order; local groups by one query for all."""
-        found = [context.mapping.to_scim(u, domain=context.domain, base_url=context.base_url) for u in users]
+    def bare(self, context: Context, user: PlatformUser) -> Resource:
+        """One user as far as its platform record goes; `complete` does the rest for many at once."""
+        return context.mapping.to_scim(user, domain=context.domain, base_url=context.base_url)
+
+    async def complete(self, context: Context, found: list[Resource]) -> list[Resource]:
+        """The same users with their groups; local ones by one query for all."""
         if context.groups == "local" and found:
             await self._attach(context, found)
         return found

@@ -222,8 +222,9 @@ class Search:
     async def _read(self, context: Context, ids: Iterable[str]) -> list[Resource]:
         """The full users; one that is deleted meanwhile is left out."""
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as reads:
-            users = [user async for _, user in reads if user is not None]
-        return await self._resources.many(context, users)
+            # Each is translated while the next ones are under way.
+            found = [self._resources.bare(context, user) async for _, user in reads if user is not None]
+        return await self._resources.complete(context, found)
 
     async def _read_each(self, context: Context, ids: Iterable[str]) -> dict[str, Resource | None]:
         """The full users by id, None for one that is gone."""

@@ -43,7 +43,7 @@ def settings_table() -> str:
     """Every environment variable with its default and meaning."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, default, doc in documented_fields(ROOT / "app" / "config.py", "Settings"):
-        shown = "" if default in ("''", "") else f"`{default.strip(chr(39))}`"
+        shown = "" if default in ("''", "", "None") else f"`{default.strip(chr(39))}`"
         lines.append(f"| `SCIM_BRIDGE_{name.upper()}` | {shown} | {doc} |")
     return "\n".join(lines)
 
