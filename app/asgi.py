@@ -10,6 +10,7 @@ from typing import Any
 from litestar import Litestar
 
 from app.bridge.context import Context
+from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import PlatformEvents
 from app.bridge.explaining import Explainer
 from app.bridge.forgetting import Forgetting
@@ -272,6 +273,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         recovery=recovery,
         search=search,
         explainer=Explainer(platform, resources, search),
+        doctor=Doctor(platform, GroupClient(platform, path=settings.platform_groups_path)),
         groups=Groups(
             GroupResources(backends, store.group_records),
             store.group_records,

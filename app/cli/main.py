@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app.cli.apply import apply_command, generate_command
 from app.cli.connections import connection_app, token_app
+from app.cli.doctor import doctor_command
 from app.cli.explaining import explain_command
 from app.cli.indexing import reindex_command
 from app.cli.journal import journal_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("serve")(serve_command)
 app.command("platform")(platform_command)
 app.command("explain")(explain_command)
+app.command("doctor")(doctor_command)
 app.command("reindex")(reindex_command)
 connection_app.command("apply")(apply_command)
 token_app.command("generate")(generate_command)

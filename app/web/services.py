@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import Events
 from app.bridge.explaining import Explainer
 from app.bridge.group_search import GroupSearch
@@ -35,6 +36,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     group_search: GroupSearch
     group_model: ResourceModel
     explainer: Explainer
+    doctor: Doctor
     indexing: Indexing
     sweeper: Sweeper
     upkeep: Upkeep

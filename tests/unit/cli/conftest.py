@@ -1,16 +1,23 @@
-"""Runs commands in this process."""
+"""Runs commands in this process, and sets a place up for those that need a platform."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import Run
+from command_line import Place, Run
 
 from app.cli.main import main
+from app.cli.quickstart import DATABASE, prepare_platform, prepare_quickstart
+from app.config import Settings
+from app.embedded import Directory
+from app.embedded.seeding import SeedPlan
+
+USERS = 3
 
 
 @pytest.fixture
@@ -38,3 +45,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return subprocess.CompletedProcess(list(arguments), int(str(code)), out, err)
 
     return call
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    settings = Settings(data_dir=str(data_dir))
+
+    async def prepare() -> Place:
+        credentials = await prepare_platform(data_dir, None)
+        quickstart = await prepare_quickstart(settings, credentials, "http://bridge.test/scim/v2")
+        async with Directory(data_dir / DATABASE) as directory:
+            await directory.seed_users(credentials.tenant_id, USERS, SeedPlan())
+        kept = (quickstart.token, quickstart.platform_token, credentials.client_secret)
+        return Place(settings, credentials.tenant_id, (*kept, credentials.webhook_secret))
+
+    return asyncio.run(prepare())

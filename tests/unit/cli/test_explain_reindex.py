@@ -4,66 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import pytest
-from command_line import Run, one_line
+from command_line import Place, Run, done, one_line
 
-from app.cli.opening import opened
-from app.cli.quickstart import DATABASE, prepare_platform, prepare_quickstart
-from app.config import Settings
-from app.embedded import Directory
-from app.embedded.seeding import SeedPlan
 from app.store.index_records import Sweep, View
 from app.web.contexts import resolve
 from app.web.services import Services
 
-T = TypeVar("T")
 USERS = 3
-
-
-class Place(NamedTuple):
-    """A data directory that `serve` has been started in before."""
-
-    settings: Settings
-    tenant_id: str
-    secrets: tuple[str, ...]
-
-    def do(self, act: Callable[[Services], Awaitable[T]]) -> T:
-        """Work with the services that a command would open."""
-
-        async def run() -> T:
-            async with opened(self.settings) as services:
-                return await act(services)
-
-        return asyncio.run(run())
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    data_dir = tmp_path / "data"
-    data_dir.mkdir()
-    settings = Settings(data_dir=str(data_dir))
-
-    async def prepare() -> Place:
-        credentials = await prepare_platform(data_dir, None)
-        quickstart = await prepare_quickstart(settings, credentials, "http://bridge.test/scim/v2")
-        async with Directory(data_dir / DATABASE) as directory:
-            await directory.seed_users(credentials.tenant_id, USERS, SeedPlan())
-        kept = (quickstart.token, quickstart.platform_token, credentials.client_secret)
-        return Place(settings, credentials.tenant_id, (*kept, credentials.webhook_secret))
-
-    return asyncio.run(prepare())
-
-
-def done(place: Place, result: subprocess.CompletedProcess[str]) -> str:
-    """The output of a command that succeeded, which tells no secret."""
-    assert result.returncode == 0, result.stderr
-    assert not any(secret in result.stdout + result.stderr for secret in place.secrets)
-    return result.stdout
 
 
 async def view_of(services: Services) -> View:
