@@ -13,9 +13,10 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def version_of(resource: Resource) -> str:
-    """`W/"…"` over everything but `meta.version`: the same on every replica, whatever the order of keys.
+    """`W/"…"` over the resource: the same on every replica, whatever the order of keys.
 
-    Weak, since bodies of one version differ with `attributes` and the order of keys.
+    `meta.version` is left out, and so are `meta.location` and the `$ref` of groups: they name the host by
+    which this request came. Weak, since bodies of one version differ with `attributes` and the order of keys.
     """
     return f'W/"{blake2b(canonical(_unversioned(resource)), digest_size=10).hexdigest()}"'
 
@@ -32,6 +33,8 @@ def matches(header: str, version: str) -> bool:
 
 
 def _unversioned(resource: Resource) -> dict[str, Any]:
-    meta = {name: value for name, value in resource.get("meta", {}).items() if name != "version"}
+    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in ("version", "location")}
     rest = {name: value for name, value in resource.items() if name != "meta"}
+    if groups := rest.get("groups"):
+        rest["groups"] = [{k: v for k, v in group.items() if k != "$ref"} for group in groups]
     return {**rest, "meta": meta} if meta else rest

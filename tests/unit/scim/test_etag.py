@@ -29,13 +29,27 @@ def test_the_version_within_does_not_matter() -> None:
     assert version_of({"id": "1", "meta": {"version": 'W/"a"'}}) == version_of({"id": "1"})
 
 
+def test_the_host_of_the_request_does_not_matter() -> None:
+    group = {"value": "g1", "type": "direct"}
+    here, there = (
+        {
+            **USER,
+            "groups": [{**group, "$ref": f"https://{host}/Groups/g1"}],
+            "meta": {"created": "c", "location": f"https://{host}/1"},
+        }
+        for host in ("x", "y")
+    )
+    assert version_of(here) == version_of(there)
+    assert version_of(here) != version_of({**here, "groups": []})
+
+
 def test_any_other_change_matters() -> None:
     versions = {
         version_of(USER),
         version_of({**USER, "id": "2"}),
         version_of({**USER, "active": True}),
         version_of({**USER, "active": "true"}),
-        version_of({**USER, "meta": {"location": "https://x/2"}}),
+        version_of({**USER, "meta": {"lastModified": "2026-01-01T00:00:00Z"}}),
     }
     assert len(versions) == 5
 
