@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.bridge.context import Context
+from app.scim.elements import keep_immutable
 from app.scim.patch import Operation, apply_patch
 from app.scim.schema import PLATFORM_USER, Resource
 
@@ -12,11 +13,14 @@ _KEPT_BY_PUT = ("emails", "locale", "timezone")
 """What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
 
 
-def replaced(before: Resource, wanted: Resource) -> Resource:
-    """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them."""
+def replaced(context: Context, before: Resource, wanted: Resource) -> Resource:
+    """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them.
+
+    Raises `Mutability` for another value of an immutable attribute; one that is left out stays.
+    """
     after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
     after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
-    return after
+    return keep_immutable(before, after, context.mapping.model)
 
 
 def patched(context: Context, before: Resource, operations: Sequence[Operation]) -> Resource:

@@ -20,7 +20,7 @@ from app.bridge.platform_group_writes import GROUP_CREATE
 from app.bridge.recovery import Recovery
 from app.mapping.groups import GroupHead, group_version
 from app.platform.errors import PlatformError
-from app.scim.dialect import STRICT
+from app.scim.dialect import Tolerance
 from app.scim.errors import InvalidValue, PreconditionFailed, ServiceUnavailable, Uniqueness
 from app.scim.etag import matches as version_matches
 from app.scim.group_changes import Delta, add_up, members_of, needs_members, resolved, split_patch
@@ -63,6 +63,10 @@ class Groups:
                 "the group is changed, and cannot be read now: send the change again to be sure",
                 retry_after_s=scim_error(exc, context.mapping).retry_after_s or DEFAULT_RETRY_S,
             ) from exc
+
+    async def bare(self, context: Context, group_id: str) -> Resource:
+        """The group with its version, as if nobody were a member: what HEAD shows of it."""
+        return await self._resources.build(context, await self._resources.head(context, group_id), members=())
 
     async def create(self, context: Context, body: object, *, with_members: bool) -> Resource:
         """Create a group from the body of a POST (RFC 7644 §3.3).
@@ -116,12 +120,12 @@ class Groups:
         """Replace a group by the body of a PUT (RFC 7644 §3.5.1).
 
         Without `members` in the body they are left alone: a client that read without them must not empty the
-        group. In strict mode they are cleared, as the RFC has it.
+        group. Without that tolerance they are cleared.
         """
         wanted = self._read_body(context, body)
         members = _raw_members(body)
         delta = Delta()
-        if members is not UNSET or context.dialect == STRICT:
+        if members is not UNSET or not context.dialect.allows(Tolerance.PUT_KEEPS_MEMBERS):
             delta = Delta(only=members_of(members, self._model, context.dialect))
 
         async def work() -> None:
@@ -155,7 +159,7 @@ class Groups:
                 if needs_members(steps):
                     whole = await self._resources.get(context, group_id, with_members=True)
                     members = whole.get("members", ())
-                delta = add_up(resolved(steps, members, self._model))
+                delta = add_up(resolved(steps, members, self._model, context.dialect))
                 await self._check_members(context, delta)
                 await self._write(context, group_id, delta, ends, head=head, after=after)
 
@@ -217,8 +221,8 @@ class Groups:
                 await self._resources.head(context, group_id)
 
     async def _check_members(self, context: Context, delta: Delta) -> None:
-        """In strict mode one unknown member refuses the whole request, before anything is written."""
-        if context.dialect != STRICT:
+        """Unless such are skipped, one unknown member refuses the request before anything is written."""
+        if context.dialect.allows(Tolerance.UNKNOWN_MEMBERS_SKIPPED):
             return
         wanted = delta.add if delta.only is None else delta.only
         if not wanted:

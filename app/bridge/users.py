@@ -89,7 +89,11 @@ class Users:
         wanted = self._read_body(context, body)
 
         return await self._write(
-            context, user_id, lambda before: replaced(before, wanted), if_match, sent=frozenset(wanted)
+            context,
+            user_id,
+            lambda before: replaced(context, before, wanted),
+            if_match,
+            sent=frozenset(wanted),
         )
 
     async def patch(
@@ -139,7 +143,7 @@ class Users:
                 current = await self._read(context, user_id)
                 before = await self._resources.one(context, current)
                 if str(before["userName"]).casefold() == name.casefold():
-                    after, sent = replaced(before, wanted), frozenset(wanted)
+                    after, sent = replaced(context, before, wanted), frozenset(wanted)
                     return await self._writer.update(
                         context, current, before, after, sent=sent, keys=keys[:1], ends=[entry.id]
                     )

@@ -7,14 +7,27 @@ nothing at all, is kept. Refusals are SCIM errors here too.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.config import Settings
-from app.scim.errors import BadRequest, HeadersTooLarge, RequestTimeout, ScimError, UriTooLong
+from app.scim.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    HttpVersionNotSupported,
+    NotImplementedHere,
+    RequestTimeout,
+    ScimError,
+    UriTooLong,
+)
 from app.scim.messages import error_body
+
+_ONCE = frozenset({b"host", b"authorization", b"content-type"})
+"""Fields that a proxy in front and this server could read differently if there were two."""
 
 _LINGER_S = 5.0
 """How long bytes that nobody wants any more are read: closed at once, the client might lose the answer."""
@@ -36,6 +49,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._ending = False
+        self._chunk = b""
+        """What is being parsed; after an upgrade that is ignored, `_rest` is what comes next instead."""
+        self._rest: bytes | None = None
+        self._upgrading = False
         self._running: RequestResponseCycle | None = None
         """The request that is being answered; `cycle` is the last one that came, maybe further on in line."""
 
@@ -62,28 +79,39 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._deadline is None:
                 self._deadline = self.loop.time() + self._timeout_s
-        super().data_received(data)
+        self._rest = data
+        while self._rest is not None:
+            self._chunk, self._rest = self._rest, None
+            super().data_received(self._chunk)
         if self._in_head and self._head_bytes > self._settings.max_header_bytes and not self._ending:
             too_long = len(self.url or b"") > self._settings.max_url_bytes
             self._refuse(self._uri_too_long() if too_long else self._too_large())
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application, or where its head is too large to the refusal of it."""
+        """Hand the request to the application, or where its head cannot be taken to the refusal of it."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrading = True
+            return
         self._in_head = False
         # The application has the same time for the body, and answers; this is for what it does not read.
         self._deadline = self.loop.time() + self._timeout_s + _LINGER_S
         settings = self._settings
-        refusal: ScimError | None = None
-        if len(self.url) > settings.max_url_bytes:
+        closes = True
+        refusal = refused_head(self.parser.get_method(), self.parser.get_http_version(), self.headers)
+        if refusal is not None:
+            self.url = b"/"  # that of CONNECT is none, and the refusal does not look at it
+        elif len(self.url) > settings.max_url_bytes:
+            closes = False
             refusal = self._uri_too_long()
         elif len(self.headers) > settings.max_headers or (
             self._head_bytes > settings.max_header_bytes and self._size() > settings.max_header_bytes
         ):
+            closes = False
             refusal = self._too_large()
         if refusal is None:
             super().on_headers_complete()
             return
-        application, self.app = self.app, _Refusal(refusal)
+        application, self.app = self.app, _Refusal(refusal, closes=closes)
         try:
             super().on_headers_complete()
         finally:
@@ -91,6 +119,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Be ready for the next head."""
+        if self._upgrading:
+            return
         super().on_message_complete()
         self._in_head = True
         self._head_bytes = 0
@@ -124,6 +154,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed; uvicorn would answer in plain text."""
         self._refuse(BadRequest("this is not an HTTP request that can be read"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Read the request again without its `Upgrade`, which a server may ignore (RFC 9110 §7.8).
+
+        httptools ends such a request with its head (Java's client sends them, `Upgrade: h2c`): its body would
+        be lost, and taken for the next request.
+        """
+        failure = sys.exc_info()[1]
+        if not self._upgrading or not isinstance(failure, httptools.HttpParserUpgrade):
+            return
+        self._upgrading = False
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        head = [method, b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._rest = b"".join([*head, b"\r\n", self._chunk[failure.args[0] :]])
 
     def _look(self) -> None:
         now = self.loop.time()
@@ -205,11 +254,29 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
 
+def refused_head(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> ScimError | None:
+    """What is wrong with a head that can be parsed, and would not be understood alike by everybody."""
+    if version not in ("1.0", "1.1"):
+        return HttpVersionNotSupported("HTTP/1.1 is spoken here")
+    if method == b"CONNECT":
+        return NotImplementedHere("this server is no proxy")
+    names = [name for name, _value in headers if name in _ONCE]
+    if len(names) > len(set(names)):
+        return BadRequest("Host, Authorization and Content-Type may each be given once (RFC 9110 §5.3)")
+    if version == "1.1" and b"host" not in names:
+        return BadRequest("Host is missing (RFC 9112 §3.2)")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return NotImplementedHere("of all transfer codings, chunked alone is understood (RFC 9112 §6.1)")
+    return None
+
+
 class _Refusal:
     """An application that answers every request with one error."""
 
-    def __init__(self, error: ScimError) -> None:
+    def __init__(self, error: ScimError, *, closes: bool) -> None:
         self._error = error
+        self._closes = closes
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = msgspec.json.encode(error_body(self._error))
@@ -217,5 +284,7 @@ class _Refusal:
             (b"content-type", b"application/scim+json"),
             (b"content-length", str(len(body)).encode()),
         ]
+        if self._closes:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": self._error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -12,7 +12,7 @@ import msgspec
 from app.config import Settings
 from app.embedded import AppCredentials, Directory
 from app.store.store import Store
-from app.web.contexts import BASE_PATH
+from app.web.paths import BASE_PATH
 
 DATABASE = "platform.db"
 CREDENTIALS = "platform.json"

@@ -14,7 +14,7 @@ from app.mapping.draft import Draft, set_at, value_at
 from app.mapping.kept import Kept
 from app.mapping.model import UserRule
 from app.mapping.transforms import Transform
-from app.scim.dialect import LENIENT
+from app.scim.dialect import Dialect, Tolerance
 from app.scim.errors import InvalidValue, ScimError
 from app.scim.schema import AttributeRef, Resource
 from app.scim.values import read_value
@@ -320,12 +320,16 @@ def instant(text: str) -> str:
     return text if text.endswith("Z") or "+" in text[10:] or "-" in text[10:] else text + "Z"
 
 
+_AS_FOUND = Dialect.of(off=[Tolerance.JSON_IN_STRING])
+"""Values of any form, but a text stays one: what a strict client wrote is read back unchanged."""
+
+
 def readable(value: Any, ref: AttributeRef) -> Any:
     """A value found on the platform in the attribute's type, None where it cannot be: others write there."""
     leaf = ref.leaf
     if leaf.type == "string" and not leaf.multi_valued and isinstance(value, str):
         return value or None
     try:
-        return read_value(value, ref.leaf, LENIENT, path=ref.text)
+        return read_value(value, ref.leaf, _AS_FOUND, path=ref.text)
     except ScimError:
         return None

@@ -86,9 +86,9 @@ class Tolerance(StrEnum):
     )
     UNKNOWN_SCHEMAS = (
         "unknown-schemas",
-        "`schemas` may list URNs that are not served here.",
+        "`schemas` may list URNs that are not served here, or one twice.",
         "Microsoft Entra ID (its own group URN), OneLogin (urn:scim:schemas:core:1.0)",
-        "RFC 7643 §3: schemas lists the URNs of the attributes present",
+        "RFC 7643 §3: schemas lists the URNs of the attributes present, each once",
     )
     UNLISTED_EXTENSIONS = (
         "unlisted-extensions",
@@ -122,9 +122,9 @@ class Tolerance(StrEnum):
     )
     MESSAGE_KEY_CASE = (
         "message-key-case",
-        "The members of a PATCH message, `Operations`, `op`, `path` and `value`, in any case.",
+        "The members of a message, such as `Operations`, `op`, `path` and `value` of a PATCH, in any case.",
         "Microsoft Entra ID (Postman collection)",
-        "RFC 7644 §3.5.2: the members as spelled there",
+        "RFC 7644 §3.4.3, §3.5.2: the members as spelled there",
     )
     STRAY_OP_KEYS = (
         "stray-op-keys",
@@ -167,6 +167,54 @@ class Tolerance(StrEnum):
         "remove with a list of values removes those only; without this it is `invalidValue`.",
         "Microsoft Entra ID, JumpCloud, authentik",
         "RFC 7644 §3.5.2.2: what to remove is named by the path alone",
+    )
+    VALUE_PATH_COMPARED = (
+        "value-path-compared",
+        'A filter that goes on behind the brackets: `emails[type eq "work"].value eq "x"`.',
+        "Microsoft Entra ID",
+        "RFC 7644 §3.4.2.2: a filter ends at the bracket, the comparison stands within",
+    )
+    PUT_KEEPS_MEMBERS = (
+        "put-keeps-members",
+        "A PUT of a group without `members` leaves them; without this it removes all.",
+        "Clients that read groups with excludedAttributes=members",
+        "RFC 7644 §3.5.1: what a PUT omits may be cleared",
+    )
+    UNKNOWN_MEMBERS_SKIPPED = (
+        "unknown-members-skipped",
+        "Members that do not exist are passed over where another one of the request does.",
+        "Okta (one unknown member would lose a whole push)",
+        "RFC 7644 §3.12: a value that cannot be used is invalidValue",
+    )
+    PARAMETER_FORMS = (
+        "parameter-forms",
+        "startIndex, count, sortBy and sortOrder may be empty or padded, sortOrder in any case.",
+        "Clients that fill in templates of URLs, such as PingFederate",
+        "RFC 7644 §3.4.2.3, §3.4.2.4: ascending or descending, an integer",
+    )
+    ANY_ACCEPT = (
+        "any-accept",
+        "An `Accept` that takes no JSON is answered with application/scim+json; without this it is 406.",
+        "Test tools and clients on HTTP libraries that send a default of their own",
+        "RFC 7644 §3.8: the client names the format; RFC 9110 §15.5.7",
+    )
+    ANSWER_AS_SENT = (
+        "answer-as-sent",
+        "A body sent as application/json is answered so where `Accept` leaves the choice.",
+        "Google Workspace, OneLogin",
+        "RFC 7644 §3.8: application/scim+json unless another format is asked for",
+    )
+    MISSING_CONTENT_TYPE = (
+        "missing-content-type",
+        "A body without `Content-Type` is read as JSON.",
+        "Scripts and home-grown clients",
+        "RFC 7644 §3.1, §3.8: the body is declared as application/scim+json or application/json",
+    )
+    OTHER_CHARSET = (
+        "other-charset",
+        "A `charset` other than UTF-8 is not looked at; the body must be UTF-8 all the same.",
+        "Java clients, whose library declares ISO-8859-1 by default",
+        "RFC 7644 §3.8: JSON in UTF-8",
     )
 
 

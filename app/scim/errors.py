@@ -203,3 +203,9 @@ class ServiceUnavailable(ScimError):
     """The platform cannot be reached now; carries `retry_after_s`."""
 
     status = 503
+
+
+class HttpVersionNotSupported(ScimError):
+    """The request is of a version of HTTP that is not served (RFC 9110 §15.6.6)."""
+
+    status = 505

@@ -39,13 +39,15 @@ _CACHED_LENGTH: Final = 512
 """Longer texts are parsed each time, so that the cache stays within some tens of MB whatever is sent."""
 
 
-def parse_filter(text: str, limits: FilterLimits = DEFAULT_LIMITS) -> Filter:
+def parse_filter(text: str, limits: FilterLimits = DEFAULT_LIMITS, *, compared_paths: bool = True) -> Filter:
     """Read a filter. Names stay as written, values as JSON means them.
 
-    Raises InvalidFilter, whose detail names the place by its character, counted from 1. One form outside
-    the grammar is read as well, because Entra sends it: `attr[filter].sub op value`.
+    Raises InvalidFilter, whose detail names the place by its character, counted from 1. With
+    `compared_paths`, one form outside the grammar is read as well, because Entra sends it:
+    `attr[filter].sub op value`.
     """
-    return _parse_cached(text, limits) if len(text) <= _CACHED_LENGTH else _parse(text, limits)
+    parse = _parse_cached if len(text) <= _CACHED_LENGTH else _parse
+    return parse(text, limits, compared_paths)
 
 
 def print_filter(f: Filter) -> str:
@@ -289,7 +291,7 @@ def _check_bracket(token: Any, previous: Any, levels: list[_Level], text: str) -
         )
 
 
-def _parse(text: str, limits: FilterLimits) -> Filter:
+def _parse(text: str, limits: FilterLimits, compared_paths: bool) -> Filter:
     if len(text) > limits.max_length:
         raise InvalidFilter(f"the filter is longer than {limits.max_length} characters")
     if bad := _CONTROL.search(text):
@@ -297,6 +299,11 @@ def _parse(text: str, limits: FilterLimits) -> Filter:
     tokens = list(_Lexer().tokenize(text))
     if not tokens:
         raise InvalidFilter("the filter is empty")
+    if not compared_paths and (beyond := next((t for t in tokens if t.type == "SUBATTR"), None)) is not None:
+        raise InvalidFilter(
+            f"a filter ends at the bracket before character {beyond.index + 1}: "
+            'write attribute[filter and subAttribute eq "x"]'
+        )
     arranged = _arrange(tokens, text, limits)
     delivered: list[Any] = [None, None]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from app.scim.dialect import Dialect, Tolerance
-from app.scim.errors import InvalidPath, InvalidValue
+from app.scim.errors import InvalidPath, InvalidValue, NoTarget
 from app.scim.evaluate import element_predicate
 from app.scim.expression import Compare, Filter, Or
 from app.scim.patch import Operation
@@ -102,9 +102,12 @@ def needs_members(steps: Iterable[Step]) -> bool:
 
 
 def resolved(
-    steps: Iterable[Step], members: Iterable[Resource], model: ResourceModel
+    steps: Iterable[Step], members: Iterable[Resource], model: ResourceModel, dialect: Dialect
 ) -> list[Add | Remove | Only]:
-    """The steps with every filter on members replaced by the ids that it selects at its turn."""
+    """The steps with every filter on members replaced by the ids that it selects at its turn.
+
+    `NoTarget` where one selects nobody and the dialect does not let that pass (RFC 7644 §3.5.2.2).
+    """
     present: dict[str, Resource] = {m["value"]: m for m in members}
     found: list[Add | Remove | Only] = []
     for step in steps:
@@ -112,6 +115,8 @@ def resolved(
             case RemoveWhere():
                 selects = element_predicate(step.filter, _attribute(model))
                 step = Remove(ids=tuple(i for i, m in present.items() if selects(m)))
+                if not step.ids and not dialect.allows(Tolerance.UNMATCHED_REMOVE_SUCCEEDS):
+                    raise NoTarget("the filter on members selects nobody to remove")
                 present = {i: m for i, m in present.items() if i not in step.ids}
             case Add():
                 present = {m.value: {"value": m.value} for m in step.members} | present
@@ -193,7 +198,8 @@ def _from_object(
     value = operation.value
     if not isinstance(value, dict):
         return [], [operation]
-    own = [key for key in value if isinstance(key, str) and _names_members(key, model)]
+    flat = dialect.allows(Tolerance.FLAT_KEYS)
+    own = [key for key in value if _names_members(key, model) and (flat or key.lower().endswith(_MEMBERS))]
     rest = {key: v for key, v in value.items() if key not in own}
     steps = [
         _from_path(Operation(op=operation.op, path=key, value=value[key]), model, dialect) for key in own
@@ -219,7 +225,8 @@ def _from_path(operation: Operation, model: ResourceModel, dialect: Dialect) -> 
 
 def _removal(operation: Operation, selected: Filter | None, model: ResourceModel, dialect: Dialect) -> Step:
     if selected is not None:
-        ids = _selected_ids(selected)
+        # Only a read tells whether a filter selects nobody, which without the tolerance is an error.
+        ids = _selected_ids(selected) if dialect.allows(Tolerance.UNMATCHED_REMOVE_SUCCEEDS) else None
         return RemoveWhere(filter=selected) if ids is None else Remove(ids=ids)
     if operation.value is msgspec.UNSET or operation.value is None:
         return Only(members=())

@@ -86,6 +86,8 @@ def _check_schemas(listed: object, present: list[str], model: ResourceModel, dia
     known = {model.core.id.lower(), *(e.id.lower() for e in model.extensions)}
     if urns - known and not dialect.allows(Tolerance.UNKNOWN_SCHEMAS):
         raise InvalidValue("schemas lists a URN that is not served here; /Schemas lists those that are.")
+    if isinstance(listed, list) and len(urns) < len(listed) and not dialect.allows(Tolerance.UNKNOWN_SCHEMAS):
+        raise InvalidValue("schemas must list each URN once (RFC 7643 §3).")
     unlisted = [urn for urn in present[1:] if urn.lower() not in urns]
     if unlisted and not dialect.allows(Tolerance.UNLISTED_EXTENSIONS):
         raise InvalidValue(f"schemas must contain {unlisted[0]}, whose attributes are in the body.")

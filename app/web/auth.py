@@ -9,8 +9,11 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.bridge.context import Context
-from app.scim.errors import NotFound, Unauthorized
+from app.scim.dialect import Tolerance
+from app.scim.errors import NotAcceptable, NotFound, Unauthorized
 from app.web.headers import header
+from app.web.negotiation import acceptable
+from app.web.paths import hides_slash
 from app.web.services import Services
 
 _DETAIL = "a valid bearer token is needed: Authorization: Bearer <token>"
@@ -41,14 +44,11 @@ class Authentication(ASGIMiddleware):
             raise Unauthorized(_DETAIL)
         base_url = services.contexts.base_url(scope)
         scope["state"]["connection"] = found.connection
-        scope["state"]["context"] = services.contexts.of(found.connection, base_url)
+        context = services.contexts.of(found.connection, base_url)
+        scope["state"]["context"] = context
+        if not context.dialect.allows(Tolerance.ANY_ACCEPT) and not acceptable(scope):
+            raise NotAcceptable("answers are application/scim+json or application/json: accept one of them")
         await next_app(scope, receive, send)
-
-
-def hides_slash(scope: Scope) -> bool:
-    """Whether the path holds an escaped slash, which routing would take for a real one."""
-    raw_path: bytes = scope.get("raw_path") or b""
-    return b"%2f" in raw_path.lower()
 
 
 def context_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Context:

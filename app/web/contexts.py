@@ -17,10 +17,9 @@ from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
 from app.store.connections import Connection
 from app.web.headers import header
+from app.web.paths import BASE_PATH
 
 _log = structlog.get_logger(__name__)
-
-BASE_PATH = "/scim/v2"
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _KEPT = 1000

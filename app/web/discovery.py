@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Router, get
+from litestar import Request, Router
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
@@ -25,46 +25,47 @@ from app.scim.schema import (
 )
 from app.web.auth import context_of
 from app.web.parameters import Parameters
+from app.web.reading import read
 from app.web.responses import scim_response
 
 ScimRequest = Request[Any, Any, Any]
 
 
-@get(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
+@read(["/ServiceProviderConfig", "/ServiceProviderConfigs"])
 async def service_provider_config(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §5, with `pagination` of RFC 9865; in both spellings (erratum 4978 of RFC 7644)."""
-    return scim_response(request, _config(context_of(request), request.app.state.services.settings))
+    return _shown(request, _config(context_of(request), request.app.state.services.settings))
 
 
-@get("/ResourceTypes")
+@read("/ResourceTypes")
 async def resource_types(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §6, as a ListResponse."""
     return _listed(request, [_resource_type(m, context_of(request)) for m in _models(request)])
 
 
-@get("/ResourceTypes/{name:str}")
+@read("/ResourceTypes/{name:str}")
 async def resource_type(request: ScimRequest, name: FromPath[str]) -> ASGIApp:
     """One resource type by its name."""
     for model in _models(request):
         if model.name == name:
-            return scim_response(request, _resource_type(model, context_of(request)))
+            return _shown(request, _resource_type(model, context_of(request)))
     raise NotFound(f"there is no resource type {name[:100]!r}")
 
 
-@get("/Schemas")
+@read("/Schemas")
 async def schemas(request: ScimRequest) -> ASGIApp:
     """RFC 7643 §7, as a ListResponse."""
     context = context_of(request)
     return _listed(request, [_schema(s, context) for s in _published(request)])
 
 
-@get("/Schemas/{urn:str}")
+@read("/Schemas/{urn:str}")
 async def schema(request: ScimRequest, urn: FromPath[str]) -> ASGIApp:
     """One schema by its URN."""
     context = context_of(request)
     for found in _published(request):
         if found.id.lower() == urn.lower():
-            return scim_response(request, _schema(found, context))
+            return _shown(request, _schema(found, context))
     raise NotFound(f"there is no schema {urn[:200]!r}")
 
 
@@ -78,10 +79,15 @@ def _published(request: ScimRequest) -> tuple[Schema, ...]:
 
 
 def _listed(request: ScimRequest, resources: list[Resource]) -> ASGIApp:
-    """All of them; a filter is 403 (RFC 7644 §4), paging parameters are ignored as it says."""
-    if Parameters(request).one("filter") is not None:
+    """All of them; paging parameters are ignored, as RFC 7644 §4 says."""
+    return _shown(request, list_response(resources, len(resources), 1))
+
+
+def _shown(request: ScimRequest, body: Resource) -> ASGIApp:
+    """The answer; with a filter 403, so that no client takes it for having been applied (RFC 7644 §4)."""
+    if Parameters(request).all("filter"):
         raise Forbidden("discovery endpoints take no filter (RFC 7644 §4)")
-    return scim_response(request, list_response(resources, len(resources), 1))
+    return scim_response(request, body)
 
 
 def _config(context: Context, settings: Settings) -> Resource:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -30,18 +31,31 @@ from app.scim.errors import (
 from app.scim.messages import error_body
 from app.store.errors import StoreError
 from app.web import webhooks
-from app.web.auth import hides_slash
-from app.web.responses import JSON, media_type
+from app.web.negotiation import JSON, media_type
+from app.web.paths import hides_slash, nowhere
+from app.web.responses import Answer
 
 _log = structlog.get_logger(__name__)
 
 _STORE_RETRY_S = 5
 
 
-def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
+class _Refused(Response[bytes]):
+    """An `Answer` where Litestar wants a Response: its own has a body for HEAD too."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(b"")
+        self._answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        """The answer."""
+        return self._answer
+
+
+def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
     context: Context | None = request.scope.get("state", {}).get("context")
-    error = _translated(exc, context)
+    error = nowhere(request.scope["path"]) if _is_unrouted(exc) else _translated(exc, context)
     if isinstance(error, MethodNotAllowed) and hides_slash(request.scope):
         error = NotFound("no resource has an id with a slash")
     headers: dict[str, str] = {}
@@ -57,18 +71,21 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Signature" if is_webhook else 'Bearer realm="scim"'
     if isinstance(error, MethodNotAllowed) and isinstance(exc, HTTPException):
-        headers.update({k: v for k, v in (exc.headers or {}).items() if k.lower() == "allow"})
+        allowed = next((v for k, v in (exc.headers or {}).items() if k.lower() == "allow"), "")
+        headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
     if isinstance(error, RequestTimeout):
         headers["Connection"] = "close"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     body = error_body(error, reference)
-    return Response(
-        {"detail": body["detail"]} if is_webhook else body,
-        status_code=error.status,
-        headers=headers,
-        media_type=JSON if is_webhook else media_type(request),
-    )
+    content = msgspec.json.encode({"detail": body["detail"]} if is_webhook else body)
+    headers["Content-Type"] = JSON if is_webhook else media_type(request.scope)
+    headers["Content-Length"] = str(len(content))
+    return _Refused(Answer(content, error.status, headers))
+
+
+def _is_unrouted(exc: Exception) -> bool:
+    return isinstance(exc, HTTPException) and exc.status_code == 404
 
 
 def _translated(exc: Exception, context: Context | None) -> ScimError:
@@ -83,8 +100,6 @@ def _translated(exc: Exception, context: Context | None) -> ScimError:
             )
         case MappingError():
             return InternalError("this connection's mapping cannot be used: see the bridge's log")
-        case HTTPException(status_code=404):
-            return NotFound("there is no such endpoint: SCIM is served under /scim/v2")
         case HTTPException(status_code=405):
             return MethodNotAllowed("this endpoint does not take this method")
         case HTTPException(status_code=413):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Router, delete, get, patch, post, put
+from litestar import Request, Router, delete, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
@@ -12,6 +12,7 @@ from app.scim.attributes import Projection
 from app.web.auth import context_of
 from app.web.lists import search_groups
 from app.web.parameters import Parameters, SearchRequest
+from app.web.reading import read
 from app.web.requests import read_json, read_projection
 from app.web.responses import no_content, resource_response
 from app.web.services import Services
@@ -19,7 +20,7 @@ from app.web.services import Services
 ScimRequest = Request[Any, Any, Any]
 
 
-@get("/")
+@read("/")
 async def list_groups(request: ScimRequest) -> ASGIApp:
     """List or search groups (RFC 7644 §3.4.2)."""
     return await search_groups(request, Parameters(request))
@@ -42,14 +43,18 @@ async def create_group(request: ScimRequest) -> ASGIApp:
     return resource_response(request, services.group_model, resource, projection=projection, status=201)
 
 
-@get("/{group_id:str}")
+@read("/{group_id:str}")
 async def get_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
-    """Read a group; its members only where they are asked for."""
+    """Read a group; its members only where they are asked for and shown."""
     services, projection = _services(request), _projection(request)
-    resource = await services.groups.get(
-        context_of(request), group_id, with_members=_wants_members(projection)
-    )
-    return resource_response(request, services.group_model, resource, projection=projection)
+    context, with_members = context_of(request), _wants_members(projection)
+    # HEAD has the headers of GET, for which nobody needs to list the members.
+    partial = with_members and request.method == "HEAD"
+    if partial:
+        resource = await services.groups.bare(context, group_id)
+    else:
+        resource = await services.groups.get(context, group_id, with_members=with_members)
+    return resource_response(request, services.group_model, resource, projection=projection, partial=partial)
 
 
 @put("/{group_id:str}")

@@ -11,3 +11,9 @@ def header(scope: Scope, name: bytes) -> bytes:
         if key == name:
             return value
     return b""
+
+
+def joined(scope: Scope, name: bytes) -> bytes:
+    """All fields of this name (lower case) as one list, empty where there is none."""
+    found = [value for key, value in scope["headers"] if key == name]
+    return found[0] if len(found) == 1 else b", ".join(found)

@@ -9,8 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
-from litestar import Request, Response, Router, get
+from litestar import Request, Router
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.types import ASGIApp
+
+from app.web.negotiation import JSON
+from app.web.reading import read
+from app.web.responses import scim_response
 
 _log = structlog.get_logger(__name__)
 
@@ -95,17 +100,18 @@ async def _reason(name: str, check: HealthCheck) -> str | None:
         return "the check failed; the bridge's log says why"
 
 
-@get("/live")
-async def live() -> dict[str, str]:
+@read("/live")
+async def live(request: Request[Any, Any, Any]) -> ASGIApp:
     """The process answers."""
-    return {"status": "ok"}
+    return scim_response(request, {"status": "ok"}, kind=JSON)
 
 
-@get("/ready")
-async def ready(request: Request[Any, Any, Any]) -> Response[Readiness]:
+@read("/ready")
+async def ready(request: Request[Any, Any, Any]) -> ASGIApp:
     """Whether this process should get requests: 200 or 503."""
     readiness: Readiness = await request.app.state.services.health.readiness()
-    return Response(readiness, status_code=HTTP_200_OK if readiness.ready else HTTP_503_SERVICE_UNAVAILABLE)
+    status = HTTP_200_OK if readiness.ready else HTTP_503_SERVICE_UNAVAILABLE
+    return scim_response(request, readiness, status, kind=JSON)
 
 
 router = Router(path="/health", route_handlers=[live, ready])

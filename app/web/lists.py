@@ -21,9 +21,10 @@ from app.scim.schema import Resource, ResourceModel
 from app.web.auth import context_of
 from app.web.cursors import scope_of
 from app.web.headers import header
+from app.web.negotiation import JSON
 from app.web.parameters import Source
 from app.web.requests import read_query, read_root_queries, read_window
-from app.web.responses import JSON, scim_response
+from app.web.responses import scim_response
 from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
@@ -84,21 +85,27 @@ async def _list(
 ) -> ASGIApp:
     services, context = _services(request), context_of(request)
     window = read_window(source, services.settings)
+    # HEAD shows no page, so that none is read; whatever refuses the query refuses it all the same.
+    headless = request.method == "HEAD"
+    count = 0 if headless else window.count
     runs = {"User": services.search.run, "Group": services.group_search.run}
     parts = [
         Part(resource_type=model.name, query=query, run=partial(runs[model.name], context))
         for model, query in queries.items()
     ]
     if window.cursor is None:
-        found = await by_index(parts, window.start_index, window.count)
+        found = await by_index(parts, window.start_index, count)
         shown = _shown(queries, found.pages)
-        return scim_response(request, list_response(shown, found.total, window.start_index))
+        body = list_response(shown, found.total, window.start_index)
+        return scim_response(request, body, partial=headless)
     scope = scope_of(context.connection_id, endpoint, queries.values())
     after = await services.cursors.open(window.cursor, scope) if window.cursor else None
-    found = await by_cursor(parts, after, window.count)
+    found = await by_cursor(parts, after, count)
     cursor = None if found.next is None else await services.cursors.seal(found.next, scope)
     shown = _shown(queries, found.pages)
-    return scim_response(request, list_response(shown, found.total, None, next_cursor=cursor))
+    return scim_response(
+        request, list_response(shown, found.total, None, next_cursor=cursor), partial=headless
+    )
 
 
 def _shown(queries: Mapping[ResourceModel, Query], pages: Sequence[list[Resource]]) -> list[Resource]:

@@ -13,15 +13,17 @@ from app.scim.errors import InvalidSyntax, InvalidValue
 from app.scim.keys import each_once, refuse_unknown
 from app.scim.messages import SEARCH_REQUEST
 from app.scim.values import shape
+from app.web.auth import context_of
 
 _MAX_PARAMETERS = 100
 _LARGEST = 2**31 - 1
-_SEARCH_MEMBERS = frozenset(
-    (
-        *("schemas", "attributes", "excludedattributes", "filter", "sortby", "sortorder"),
-        *("startindex", "count", "cursor"),
+_SEARCH_MEMBERS = {
+    name.lower(): name
+    for name in (
+        *("schemas", "attributes", "excludedAttributes", "filter", "sortBy", "sortOrder"),
+        *("startIndex", "count", "cursor"),
     )
-)
+}
 
 
 class Source(Protocol):
@@ -44,6 +46,7 @@ class Parameters:
     """Query parameters by name, in any case. Unknown ones are not looked at; `+` is a space, `%2B` a plus."""
 
     def __init__(self, request: Request[Any, Any, Any]) -> None:
+        self._dialect = context_of(request).dialect
         text = request.scope["query_string"].decode("ascii", "replace")
         self._pairs: list[tuple[str, str]] = []
         if not text:
@@ -66,10 +69,14 @@ class Parameters:
         return [value for key, value in self._pairs if key == name.lower()]
 
     def integer(self, name: str, default: int) -> int:
-        """A whole number; `InvalidValue` where it is none. An empty value counts as absent."""
-        text = (self.one(name) or "").strip()
-        if not text:
+        """A whole number; `InvalidValue` where it is none. With the tolerance, empty is absent."""
+        text = self.one(name)
+        if text is None:
             return default
+        if self._dialect.allows(Tolerance.PARAMETER_FORMS):
+            text = text.strip()
+            if not text:
+                return default
         digits = text.removeprefix("-").removeprefix("+")
         if not (digits.isascii() and digits.isdigit()):
             raise InvalidValue(f"{name} must be a whole number, not {text[:40]!r}")
@@ -85,8 +92,13 @@ class SearchRequest:
         if not isinstance(body, dict):
             raise InvalidSyntax(f"the body must be a JSON object, not {shape(body)}")
         self._members = {name.lower(): value for name, value in each_once(body)}
-        for name in self._members.keys() - _SEARCH_MEMBERS:
-            refuse_unknown(name, context.dialect)
+        for name in body:
+            proper = _SEARCH_MEMBERS.get(name.lower())
+            if proper is None:
+                refuse_unknown(name, context.dialect)
+            elif name != proper and not context.dialect.allows(Tolerance.MESSAGE_KEY_CASE):
+                # Refused and not left out: nobody must take a filter that was not read for applied.
+                raise InvalidSyntax(f"{proper} must be spelled so")
         self._lone = context.dialect.allows(Tolerance.SINGLE_FOR_MULTI)
         schemas = self._members.get("schemas")
         named = isinstance(schemas, list) and any(

@@ -13,7 +13,7 @@ from app.bridge.query import Query
 from app.config import Settings
 from app.scim.across import check_known, narrow
 from app.scim.attributes import Projection, parse_projection
-from app.scim.dialect import Tolerance
+from app.scim.dialect import Dialect, Tolerance
 from app.scim.errors import (
     InvalidCount,
     InvalidFilter,
@@ -27,10 +27,14 @@ from app.scim.expression import Filter
 from app.scim.filter import parse_filter
 from app.scim.path import ExtensionRef, parse_attribute_path
 from app.scim.schema import AttributeRef, ResourceModel
+from app.web.auth import context_of
+from app.web.headers import header
 from app.web.limits.bodies import check_body, read_body
+from app.web.negotiation import JSON, SCIM_JSON
 from app.web.parameters import Source
 
-_JSON = frozenset({"application/scim+json", "application/json", ""})
+_READ = frozenset({SCIM_JSON, JSON})
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,11 +49,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_json(request: Request[Any, Any, Any]) -> object:
     """The decoded body; raises `UnsupportedMediaType`, `InvalidSyntax` and what its bounds raise."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in _JSON:
-        raise UnsupportedMediaType(
-            f"the body is {media_type[:100]!r}; send application/scim+json or application/json"
-        )
+    _check_media_type(header(request.scope, b"content-type").decode("latin-1"), context_of(request).dialect)
     settings: Settings = request.app.state.services.settings
     text = await read_body(request, settings.request_timeout_s)
     try:
@@ -62,6 +62,24 @@ async def read_json(request: Request[Any, Any, Any]) -> object:
     return document
 
 
+def _check_media_type(content_type: str, dialect: Dialect) -> None:
+    essence, _, parameters = content_type.partition(";")
+    media_type = essence.strip().lower()
+    if not media_type and not dialect.allows(Tolerance.MISSING_CONTENT_TYPE):
+        raise UnsupportedMediaType("Content-Type is missing: send application/scim+json or application/json")
+    if media_type and media_type not in _READ:
+        raise UnsupportedMediaType(
+            f"the body is {media_type[:100]!r}; send application/scim+json or application/json"
+        )
+    if dialect.allows(Tolerance.OTHER_CHARSET):
+        return
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        charset = value.strip().strip('"').lower()
+        if name.strip().lower() == "charset" and charset not in _UTF_8:
+            raise UnsupportedMediaType(f"the body is JSON in {charset[:40]!r}; send it in UTF-8")
+
+
 def read_projection(source: Source, context: Context, model: ResourceModel) -> Projection | None:
     """`attributes` and `excludedAttributes` (RFC 7644 §3.9)."""
     _, anywhere = _binding(context)
@@ -72,7 +90,7 @@ def read_projection(source: Source, context: Context, model: ResourceModel) -> P
 
 def read_query(source: Source, context: Context, model: ResourceModel) -> Query:
     """Filter, order and projection of a list, not its window; every part that cannot be read is refused."""
-    parsed = _read_filter(source)
+    parsed = _read_filter(source, context)
     words, anywhere = _binding(context)
     bound = None if parsed is None else bind(parsed, model, boolean_words=words, anywhere=anywhere)
     return _query(source, context, model, bound)
@@ -82,14 +100,14 @@ def read_root_queries(
     source: Source, context: Context, models: Sequence[ResourceModel]
 ) -> dict[ResourceModel, Query]:
     """The same for each resource type of which something may match (RFC 7644 §3.4.2.1)."""
-    parsed = _read_filter(source)
+    parsed = _read_filter(source, context)
     words, anywhere = _binding(context)
     searched: dict[ResourceModel, Filter | None] = dict.fromkeys(models)
     if parsed is not None:
         check_known(parsed, models, anywhere=anywhere)
         narrowed = {m: narrow(parsed, m, boolean_words=words, anywhere=anywhere) for m in models}
         searched = {m: None if f is True else f for m, f in narrowed.items() if f is not False}
-    if source.one("sortBy") and len(searched) > 1:
+    if (source.one("sortBy") or "").strip() and len(searched) > 1:
         raise InvalidValue(
             "sortBy cannot order users among groups: search /Users or /Groups, or add "
             'meta.resourceType eq "User" to the filter'
@@ -120,21 +138,27 @@ def _count(source: Source, default: int, by_cursor: bool) -> int:
         raise
 
 
-def _read_filter(source: Source) -> Filter | None:
+def _read_filter(source: Source, context: Context) -> Filter | None:
     text = source.one("filter")
     if text is not None and not text.strip():
         raise InvalidFilter("the filter is empty: leave the parameter out to list everything")
-    return None if text is None else parse_filter(text)
+    if text is None:
+        return None
+    return parse_filter(text, compared_paths=context.dialect.allows(Tolerance.VALUE_PATH_COMPARED))
 
 
 def _query(source: Source, context: Context, model: ResourceModel, bound: Filter | None) -> Query:
-    order = (source.one("sortOrder") or "ascending").strip().lower()
+    sort_by, order = source.one("sortBy"), source.one("sortOrder")
+    if context.dialect.allows(Tolerance.PARAMETER_FORMS):
+        sort_by = (sort_by or "").strip() or None
+        order = (order or "").strip().lower() or None
+    order = "ascending" if order is None else order
     if order not in ("ascending", "descending"):
         raise InvalidValue("sortOrder must be ascending or descending")
     _, anywhere = _binding(context)
     return Query(
         filter=bound,
-        sort=_sort(source.one("sortBy"), model, anywhere),
+        sort=_sort(sort_by, model, anywhere),
         descending=order == "descending",
         projection=read_projection(source, context, model),
     )
@@ -147,7 +171,7 @@ def _binding(context: Context) -> tuple[bool, bool]:
 
 
 def _sort(name: str | None, model: ResourceModel, anywhere: bool) -> AttributeRef | None:
-    if not name:
+    if name is None:
         return None
     ref = parse_attribute_path(name, model, anywhere=anywhere)
     if ref is None or isinstance(ref, ExtensionRef):

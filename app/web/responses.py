@@ -11,18 +11,15 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
 from app.scim.schema import Resource, ResourceModel
-from app.web.headers import header
+from app.web.headers import joined
+from app.web.negotiation import media_type
 
-SCIM_JSON = "application/scim+json"
-JSON = "application/json"
+COMMON_HEADERS = {"Vary": "Accept", "Cache-Control": "no-store"}
+"""Of every answer: the media type depends on `Accept`, and what a token shows belongs into no cache."""
+
+_COMMON = [(name.lower().encode(), value.encode()) for name, value in COMMON_HEADERS.items()]
 
 _encode = msgspec.json.Encoder().encode
-
-
-def media_type(request: Request[Any, Any, Any]) -> str:
-    """`application/json` where the client asks for it and not for SCIM's own type, which is the default."""
-    folded = header(request.scope, b"accept").decode("latin-1").lower()
-    return JSON if JSON in folded and SCIM_JSON not in folded else SCIM_JSON
 
 
 class Answer:
@@ -33,12 +30,16 @@ class Answer:
     def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
         self._body = body
         self._status = status
-        self._headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        self._headers = [
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()),
+            *_COMMON,
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it; to HEAD without the body."""
+        body = b"" if scope["method"] == "HEAD" else self._body  # type: ignore[typeddict-item]
         await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
-        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def scim_response(
@@ -48,13 +49,16 @@ def scim_response(
     headers: dict[str, str] | None = None,
     *,
     kind: str | None = None,
+    partial: bool = False,
 ) -> ASGIApp:
-    """Any SCIM message as an answer, or what is not one under the media type `kind`."""
+    """Any SCIM message as an answer, or what is not one under the media type `kind`.
+
+    `partial`: HEAD was spared what the body needs, so that its length is not known (RFC 9110 §9.3.2).
+    """
     text = _encode(body)
-    own = {
-        "Content-Type": kind or media_type(request),
-        "Content-Length": str(len(text)),
-    }
+    own = {"Content-Type": kind or media_type(request.scope)}
+    if not partial:
+        own["Content-Length"] = str(len(text))
     return Answer(text, status, own if headers is None else own | headers)
 
 
@@ -65,16 +69,16 @@ def resource_response(
     *,
     projection: Projection | None = None,
     status: int = 200,
+    partial: bool = False,
 ) -> ASGIApp:
     """A resource with ETag and Location (RFC 7644 §3.1, §3.14), 304 where the client has this version."""
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
-    known = header(request.scope, b"if-none-match").decode("latin-1")
-    if known and version is not None and request.method == "GET" and matches(known, version):
+    headers["Location" if status == 201 else "Content-Location"] = resource["meta"]["location"]
+    known = joined(request.scope, b"if-none-match").decode("latin-1")
+    if known and version is not None and request.method in ("GET", "HEAD") and matches(known, version):
         return Answer(b"", 304, headers)
-    location = resource["meta"]["location"]
-    headers["Location" if status == 201 else "Content-Location"] = location
-    return scim_response(request, apply(projection, resource, model), status, headers)
+    return scim_response(request, apply(projection, resource, model), status, headers, partial=partial)
 
 
 def no_content() -> ASGIApp:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Router, get, post
+from litestar import Request, Router, post
 from litestar.types import ASGIApp
 
 from app.web.auth import context_of
 from app.web.lists import search_everything
 from app.web.parameters import Parameters, SearchRequest
+from app.web.reading import read
 from app.web.requests import read_json
 
 ScimRequest = Request[Any, Any, Any]
 
 
-@get("/")
+@read("/")
 async def list_everything(request: ScimRequest) -> ASGIApp:
     """List or search users and groups."""
     return await search_everything(request, Parameters(request))

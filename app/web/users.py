@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Router, delete, get, patch, post, put
+from litestar import Request, Router, delete, patch, post, put
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from app.web.auth import context_of
 from app.web.lists import search_users
 from app.web.parameters import Parameters, SearchRequest
+from app.web.reading import read
 from app.web.requests import read_json, read_projection
 from app.web.responses import resource_response
 from app.web.services import Services
@@ -18,7 +19,7 @@ from app.web.services import Services
 ScimRequest = Request[Any, Any, Any]
 
 
-@get("/")
+@read("/")
 async def list_users(request: ScimRequest) -> ASGIApp:
     """List or search users (RFC 7644 §3.4.2)."""
     return await search_users(request, Parameters(request))
@@ -39,7 +40,7 @@ async def create_user(request: ScimRequest) -> ASGIApp:
     return resource_response(request, context.mapping.model, resource, projection=projection, status=201)
 
 
-@get("/{user_id:str}")
+@read("/{user_id:str}")
 async def get_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Read a user."""
     context = context_of(request)

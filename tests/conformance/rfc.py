@@ -44,7 +44,7 @@ def read(scim: httpx.Client, user_id: str) -> dict[str, Any]:
 def check_error(answer: httpx.Response, status: int, scim_type: str | None = None) -> None:
     body = answer.json()
     assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"].startswith("application/scim+json")
+    assert answer.headers["content-type"].startswith(("application/scim+json", "application/json"))
     assert body["schemas"] == [ERROR]
     assert body["status"] == str(status)
     assert body["detail"]

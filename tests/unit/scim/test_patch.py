@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from app.scim.dialect import LENIENT, STRICT, Dialect
+from app.scim.elements import keep_immutable
 from app.scim.errors import (
     InvalidFilter,
     InvalidPath,
@@ -765,3 +766,20 @@ def test_a_group_of_ten_thousand_takes_a_batch() -> None:
     assert len(after["members"]) == 15_000
     less = apply_patch(after, read_patch(message(op("remove", "members", more)), LENIENT), GROUPS, LENIENT)
     assert less["members"] == members[:5_000]
+
+
+def test_a_put_keeps_what_is_immutable() -> None:
+    before = {"displayName": "g", BADGE: {"number": "1", "tags": ["a"]}}
+    after = {"displayName": "h", BADGE: {"tags": ["b"]}}
+    assert keep_immutable(before, after, BADGES) == {
+        "displayName": "h",
+        BADGE: {"tags": ["b"], "number": "1"},
+    }
+    assert keep_immutable(before, {"displayName": "h"}, BADGES) == {
+        "displayName": "h",
+        BADGE: {"number": "1"},
+    }
+    assert keep_immutable(before, before, BADGES) == before
+    assert keep_immutable({}, {BADGE: {"number": "2"}}, BADGES) == {BADGE: {"number": "2"}}
+    with pytest.raises(Mutability, match="number is immutable"):
+        keep_immutable(before, {BADGE: {"number": "2"}}, BADGES)
