@@ -48,10 +48,14 @@ from app.web.contexts import Contexts
 from app.web.cursors import Cursors
 from app.web.health import Health
 from app.web.limits import Limits
+from app.web.oauth.grants import Grants
+from app.web.oauth.jwks import MAX_ANSWER_BYTES, IssuerKeys
 from app.web.services import Services
 
 _EMBEDDED_URL = "http://embedded-platform"
 _EMBEDDED_PATHS = ("/api/", "/openapi.json")
+_KEY_FETCHES = 8
+"""Connections at a time to those whose assertions are trusted."""
 
 
 class Front:
@@ -134,6 +138,7 @@ async def open_services(
         services = await _services(settings, store, platform, health or Health())
         # Also without background work, somebody who waits for a sweep begins one.
         stack.push_async_callback(services.upkeep.aclose)
+        stack.push_async_callback(services.grants.aclose)
         yield services
 
 
@@ -289,6 +294,12 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         upkeep=upkeep,
         cursors=Cursors(store.server_keys, timeout_s=settings.cursor_timeout_s),
         events=PlatformEvents(store.group_records, indexing, own_id=settings.platform_client_id),
+        grants=_grants(store),
         limits=Limits(settings),
         health=health,
     )
+
+
+def _grants(store: Store) -> Grants:
+    keys = IssuerKeys(partial(network_transport, _KEY_FETCHES, max_answer_bytes=MAX_ANSWER_BYTES))
+    return Grants(store.clients, store.federations, store.access_tokens, keys)

@@ -13,8 +13,11 @@ import msgspec
 import typer
 from rich.console import Console
 
-from app.cli.changes import ConnectionChange, FieldChange, Stored, TokenChange, plan
+from app.cli.changes import ConnectionChange, FieldChange, Stored, plan
+from app.cli.client_apply import client_lines, trust_line, write_client, write_trust
+from app.cli.client_changes import StoredClients
 from app.cli.declared import DeclarationError, DeclaredConnection, read_declared
+from app.cli.secret_changes import TokenChange
 from app.cli.servers import DataOption
 from app.config import Settings, load_settings
 from app.mapping.errors import MappingError
@@ -44,12 +47,13 @@ _TOKEN_WORDS = {
 def apply_command(
     file: Annotated[Path, typer.Argument(help="The .toml (or .json) file of connections.")],
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove connections and revoke tokens that are not declared.")
+        bool,
+        typer.Option("--prune", help="Remove what is not declared: connections, tokens, clients, trusts."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     data_dir: DataOption = None,
 ) -> None:
-    """Make connections and tokens what a file declares, in one transaction; show what that changes."""
+    """Make connections, tokens, clients and trusts what a file declares, in one transaction; show it."""
     settings = load_settings(os.environ, data_dir=None if data_dir is None else str(data_dir))
     declared = read_declared(file, os.environ)
     mappings = Path(settings.mappings_dir) if settings.mappings_dir else None
@@ -80,6 +84,7 @@ async def apply(
                 connections=await store.connections.list(within=db),
                 tokens=await store.tokens.list(within=db),
                 by_digest=await store.tokens.by_digest(digests, within=db),
+                clients=await _stored_clients(store, declared, db),
             )
             changes = plan(file, declared, stored, prune=prune, now=datetime.now(UTC))
             if not dry_run:
@@ -87,6 +92,18 @@ async def apply(
         return changes
     finally:
         await store.close()
+
+
+async def _stored_clients(
+    store: Store, declared: Sequence[DeclaredConnection], db: Transaction
+) -> StoredClients:
+    secrets = [secret for each in declared for client in each.clients for secret in client.secrets]
+    return StoredClients(
+        clients=await store.clients.list(within=db),
+        secrets=await store.clients.secrets(within=db),
+        by_digest=await store.clients.secrets_by_digest([secret.digest for secret in secrets], within=db),
+        trusts=await store.federations.list(within=db),
+    )
 
 
 async def _write(store: Store, changes: Sequence[ConnectionChange], db: Transaction) -> None:
@@ -100,6 +117,10 @@ async def _write(store: Store, changes: Sequence[ConnectionChange], db: Transact
         connection_id = await _write_connection(store, change, change.declared, db)
         for token in change.tokens:
             await _write_token(store, connection_id, token, db)
+        for client in change.clients:
+            await write_client(store, connection_id, client, db)
+        for trust in change.trusts:
+            await write_trust(store, connection_id, trust, db)
 
 
 async def _write_connection(
@@ -167,6 +188,10 @@ def shown(changes: Sequence[ConnectionChange], *, dry_run: bool) -> Iterator[str
         for token in change.tokens:
             words = _TOKEN_WORDS[token.kind]
             yield "    " + words.format(label=token.label, former=token.former, id=token.token_id)
+        for client in change.clients:
+            yield from (f"    {line}" for line in client_lines(client))
+        for trust in change.trusts:
+            yield f"    {trust_line(trust)}"
     counted = [
         f"{number} {kind.replace('undeclared', 'not declared')}"
         for kind in _WORDS

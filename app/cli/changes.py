@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.cli.client_changes import ClientChange, ClientPlanner, StoredClients, TrustChange
 from app.cli.declared import DeclarationError, DeclaredConnection, DeclaredToken
+from app.cli.secret_changes import TokenChange, secret_changes
 from app.store.connections import Connection, DialectSettings, Policies
 from app.store.tokens import Token
+
+_LEFT_ALONE = ("undeclared", "unchanged")
 
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,20 +25,6 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     """`mapping`, `policies.password`, …"""
     before: Any
     after: Any
-
-
-class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that differs from what is declared."""
-
-    kind: Literal["added", "relabelled", "replaced", "revoked", "undeclared"]
-    """`replaced`: revoked, for another secret has its label now; `undeclared`: left alone without prune."""
-    label: str
-    former: str = ""
-    """The label so far of a relabelled token."""
-    token_id: str = ""
-    """Of the token that is stored; empty for an added one."""
-    digest: bytes = b""
-    """Of an added one."""
 
 
 class ConnectionChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +40,8 @@ class ConnectionChange(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[FieldChange, ...] = ()
     """For an added one: what is not as by default."""
     tokens: tuple[TokenChange, ...] = ()
+    clients: tuple[ClientChange, ...] = ()
+    trusts: tuple[TrustChange, ...] = ()
     living: int = 0
     """Live tokens of a connection that is not in the file."""
 
@@ -62,6 +54,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Of all connections, with those no longer alive."""
     by_digest: Mapping[bytes, Token]
     """The tokens that have a declared secret."""
+    clients: StoredClients = StoredClients()
 
 
 def plan(
@@ -92,6 +85,14 @@ class _Planner:
         self._names = {each.id: each.name for each in stored.connections}
         wanted = {each.name for each in declared}
         self._undeclared = [each for each in stored.connections if each.name not in wanted]
+        self._clients = ClientPlanner(
+            file,
+            stored.clients,
+            gone={each.id for each in self._undeclared} if prune else (),
+            names=self._names,
+            prune=prune,
+            now=now,
+        )
 
     def plan(self) -> tuple[ConnectionChange, ...]:
         by_name = {each.name: each for each in self._stored.connections}
@@ -118,11 +119,14 @@ class _Planner:
             )
         connection_id = "" if stored is None else stored.id
         tokens = tuple(self._tokens(declared.tokens, connection_id))
+        clients = tuple(self._clients.clients(declared, connection_id))
+        trusts = tuple(self._clients.trusts(declared, connection_id))
         fields = tuple(_fields(declared, stored))
+        changes: tuple[TokenChange | ClientChange | TrustChange, ...] = (*tokens, *clients, *trusts)
         if stored is None:
             kind: Literal["added", "changed", "unchanged"] = "added"
         else:
-            kind = "changed" if fields or any(t.kind != "undeclared" for t in tokens) else "unchanged"
+            kind = "changed" if fields or any(c.kind not in _LEFT_ALONE for c in changes) else "unchanged"
         return ConnectionChange(
             kind=kind,
             name=declared.name,
@@ -130,27 +134,15 @@ class _Planner:
             declared=declared,
             fields=fields,
             tokens=tokens,
+            clients=clients,
+            trusts=trusts,
         )
 
     def _tokens(self, declared: Sequence[DeclaredToken], connection_id: str) -> Iterator[TokenChange]:
-        kept: set[str] = set()
-        for each in declared:
-            found = self._holder(each, connection_id)
-            if found is None:
-                yield TokenChange(kind="added", label=each.label, digest=each.digest)
-                continue
-            kept.add(found.id)
-            if found.label != each.label:
-                yield TokenChange(kind="relabelled", label=each.label, former=found.label, token_id=found.id)
-        labels = {each.label for each in declared}
-        for token in self._living(connection_id):
-            if token.id in kept:
-                continue
-            # A label is a token's name: with another secret it is another token, and the former one ends.
-            kind: Literal["replaced", "revoked", "undeclared"] = "revoked" if self._prune else "undeclared"
-            yield TokenChange(
-                kind="replaced" if token.label in labels else kind, label=token.label, token_id=token.id
-            )
+        def holder(token: DeclaredToken) -> Token | None:
+            return self._holder(token, connection_id)
+
+        return secret_changes(declared, self._living(connection_id), holder, prune=self._prune)
 
     def _holder(self, declared: DeclaredToken, connection_id: str) -> Token | None:
         """The connection's token that has the declared secret."""

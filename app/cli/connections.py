@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app.cli.servers import DataOption
-from app.config import Settings, SettingsError, load_settings
+from app.cli.stored import connection_named, connection_names, out, settings_for, shown, with_store
+from app.config import SettingsError
 from app.scim.dialect import Dialect
 from app.store.connections import Connection, DialectSettings, Policies
-from app.store.errors import ConnectionNotFound
 from app.store.store import Store
 from app.store.tokens import Token
 from app.web.contexts import resolve
@@ -26,7 +22,9 @@ from app.web.contexts import resolve
 connection_app = typer.Typer(help="Connections: one SCIM client bound to one tenant.", no_args_is_help=True)
 token_app = typer.Typer(help="Bearer tokens of a connection.", no_args_is_help=True)
 
-T = TypeVar("T")
+ExpiresOption = Annotated[
+    str | None, typer.Option("--expires", help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
+]
 
 _SPAN = re.compile(r"([0-9]{1,6})([dh])")
 
@@ -76,7 +74,7 @@ def add_connection(
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
-    settings = settings_of(data_dir)
+    settings = settings_for(data_dir)
     dialect = DialectSettings(
         mode="strict" if strict else "lenient", on=tuple(allow or ()), off=tuple(refuse or ())
     )
@@ -117,9 +115,7 @@ def add_connection(
         )
 
     connection = with_store(settings, add)
-    _out().print(
-        f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}"
-    )
+    out().print(f"added {connection.name} ({connection.id}); now: scim-bridge token create {connection.name}")
 
 
 @connection_app.command("list")
@@ -130,32 +126,33 @@ def list_connections(data_dir: DataOption = None) -> None:
         return list(await store.connections.list())
 
     table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made")
-    for c in with_store(settings_of(data_dir), read):
+    for c in with_store(settings_for(data_dir), read):
         dialect = " ".join(
             [c.dialect.mode, *(f"+{t}" for t in c.dialect.on), *(f"-{t}" for t in c.dialect.off)]
         )
-        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, _shown(c.created_at))
-    _out().print(table)
+        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, shown(c.created_at))
+    out().print(table)
 
 
 @connection_app.command("remove")
 def remove_connection(
     connection: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataOption = None
 ) -> None:
-    """Remove a connection and its tokens; users stay as they are."""
+    """Remove a connection with its tokens and clients; users stay as they are."""
 
     async def remove(store: Store) -> str:
         return await store.connections.remove(connection)
 
-    _out().print(f"removed {with_store(settings_of(data_dir), remove)}; its tokens no longer work")
+    out().print(f"removed {with_store(settings_for(data_dir), remove)}; its tokens no longer work")
 
 
 @token_app.command("create")
 def create_token(
     connection: Annotated[str, typer.Argument(help="Name or id of the connection.")],
     label: Annotated[str, typer.Option(help="What the token is for.")] = "",
-    expires: Annotated[
-        str | None, typer.Option(help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
+    expires: ExpiresOption = None,
+    user: Annotated[
+        str | None, typer.Option(help="Bind it to the user with this id: it is good for /Me alone.")
     ] = None,
     data_dir: DataOption = None,
 ) -> None:
@@ -163,14 +160,12 @@ def create_token(
     expires_at = None if expires is None else read_expiry(expires, datetime.now(UTC))
 
     async def create(store: Store) -> tuple[Token, str]:
-        found = await store.connections.get(connection) or await store.connections.by_name(connection)
-        if found is None:
-            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
-        return await store.tokens.create(found.id, label, expires_at)
+        found = await connection_named(store, connection)
+        return await store.tokens.create(found.id, label, expires_at, user_id=user)
 
-    token, secret = with_store(settings_of(data_dir), create)
-    until = "" if token.expires_at is None else f", until {_shown(token.expires_at)}"
-    _out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
+    token, secret = with_store(settings_for(data_dir), create)
+    until = "" if token.expires_at is None else f", until {shown(token.expires_at)}"
+    out(stderr=True).print(f"token {token.id}{until}; it is shown only now:")
     typer.echo(secret)
 
 
@@ -182,19 +177,16 @@ def list_tokens(
     """List tokens, without their secrets."""
 
     async def read(store: Store) -> list[tuple[str, Token]]:
-        names = {c.id: c.name for c in await store.connections.list()}
-        wanted = next((i for i, n in names.items() if connection in (i, n)), None)
-        if connection is not None and wanted is None:
-            raise ConnectionNotFound(f"no connection has the id or name {connection!r}")
+        names, wanted = await connection_names(store, connection)
         return [(names.get(t.connection_id, "?"), t) for t in await store.tokens.list(wanted)]
 
     now = datetime.now(UTC)
-    table = Table("id", "connection", "label", "state", "made", "expires", "last used")
-    for name, t in with_store(settings_of(data_dir), read):
+    table = Table("id", "connection", "label", "state", "made", "expires", "last used", "user")
+    for name, t in with_store(settings_for(data_dir), read):
         state = "valid" if t.alive_at(now) else "revoked" if t.revoked_at else "expired"
-        dates = [_shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
-        table.add_row(t.id, name, t.label, state, *dates)
-    _out().print(table)
+        dates = [shown(d) for d in (t.created_at, t.expires_at, t.last_used_at)]
+        table.add_row(t.id, name, t.label, state, *dates, t.user_id or "")
+    out().print(table)
 
 
 @token_app.command("revoke")
@@ -206,7 +198,7 @@ def revoke_token(
     async def revoke(store: Store) -> Token:
         return await store.tokens.revoke(token)
 
-    _out().print(f"revoked {with_store(settings_of(data_dir), revoke).id}")
+    out().print(f"revoked {with_store(settings_for(data_dir), revoke).id}")
 
 
 def read_expiry(text: str, now: datetime) -> datetime:
@@ -226,29 +218,3 @@ def read_expiry(text: str, now: datetime) -> datetime:
     if moment <= now:
         raise SettingsError(f"--expires {text}: that is in the past")
     return moment
-
-
-def settings_of(data_dir: Path | None) -> Settings:
-    """The settings of the environment, for another data directory where one is named."""
-    return load_settings(os.environ, data_dir=None if data_dir is None else str(data_dir))
-
-
-def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
-    """What `use` makes of the bridge's database."""
-
-    async def run() -> T:
-        store = await Store.open(settings.bridge_database_url)
-        try:
-            return await use(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
-
-
-def _out(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
-
-
-def _shown(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

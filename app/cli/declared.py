@@ -1,4 +1,4 @@
-"""The file of `scim-bridge connection apply`: which connections and tokens there shall be.
+"""The file of `scim-bridge connection apply`: which connections, tokens, clients and trusts there shall be.
 
 Secrets are in it by reference only, and leave this module as hashes; no message repeats one.
 """
@@ -13,13 +13,15 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from app.config import SettingsError
+from app.store.clients import MAX_SECRETS, check_client_id
 from app.store.connections import DialectSettings, Policies, check_connection
 from app.store.errors import InvalidRecord
-from app.store.tokens import check_label, given_digest
+from app.store.federation import check_trust
+from app.store.tokens import ACCESS_TOKEN, CLIENT_SECRET, TOKEN, check_label, given_digest
 
 _Setting = TypeVar("_Setting", bound=msgspec.Struct)
 
-_SECRET_BEGINS = "scb_"  # noqa: S105 - how secrets begin, not one
+_SECRETS_BEGIN = (TOKEN, CLIENT_SECRET, ACCESS_TOKEN)
 
 
 class DeclarationError(SettingsError):
@@ -30,14 +32,41 @@ class DeclarationError(SettingsError):
 
 
 class DeclaredToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that shall live."""
+    """A token, or a client's secret, that shall live."""
 
     key: str
     """Where the file declares it, for messages."""
     label: str
-    """Its name within the connection."""
+    """Its name within the connection or the client."""
     digest: bytes
     """The hash of its secret, as it is stored."""
+
+
+class DeclaredClient(msgspec.Struct, frozen=True, kw_only=True):
+    """An OAuth client that there shall be."""
+
+    key: str
+    """Where the file declares it, for messages."""
+    id: str
+    """The `client_id`."""
+    label: str
+    secrets: tuple[DeclaredToken, ...]
+
+
+class DeclaredTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """A federation trust that there shall be."""
+
+    key: str
+    """Where the file declares it, for messages."""
+    issuer: str
+    subject: str
+    audience: str
+    jwks_url: str | None
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What it is found by."""
+        return (self.issuer, self.subject, self.audience)
 
 
 class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +82,33 @@ class DeclaredConnection(msgspec.Struct, frozen=True, kw_only=True):
     dialect: DialectSettings
     policies: Policies
     tokens: tuple[DeclaredToken, ...]
+    clients: tuple[DeclaredClient, ...] = ()
+    trusts: tuple[DeclaredTrust, ...] = ()
 
 
 class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[connections.tokens]]`; exactly one of the two references."""
+    """`[[connections.tokens]]`, `[[connections.clients.secrets]]`; exactly one of the two references."""
 
     label: str
     secret_file: str | None = None
     secret_env: str | None = None
+
+
+class _Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[connections.clients]]`."""
+
+    id: str
+    label: str = ""
+    secrets: tuple[_Token, ...] = ()
+
+
+class _Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[connections.federation]]`."""
+
+    issuer: str
+    subject: str
+    audience: str
+    jwks_url: str | None = None
 
 
 class _Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +121,8 @@ class _Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dialect: dict[str, Any] = {}
     policies: dict[str, Any] = {}
     tokens: tuple[_Token, ...] = ()
+    clients: tuple[_Client, ...] = ()
+    federation: tuple[_Trust, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,9 +174,13 @@ class _Reader:
             for number, each in enumerate(declared.connections)
         )
         self._refuse_repeated([(each.key, each.name) for each in found], "name")
-        self._refuse_repeated(
-            [(token.key, token.digest) for each in found for token in each.tokens], "secret"
-        )
+        clients = [client for each in found for client in each.clients]
+        secrets = [token for each in found for token in each.tokens]
+        secrets += [secret for client in clients for secret in client.secrets]
+        self._refuse_repeated([(each.key, each.digest) for each in secrets], "secret")
+        self._refuse_repeated([(each.key, each.id) for each in clients], "id")
+        trusts = [(trust.key, trust.name) for each in found for trust in each.trusts]
+        self._refuse_repeated(trusts, "issuer, subject and audience")
         return found
 
     def _connection(self, given: _Connection, key: str) -> DeclaredConnection:
@@ -135,10 +189,6 @@ class _Reader:
             check_connection(name=given.name, tenant_id=given.tenant_id, mapping=mapping, domain=given.domain)
         except InvalidRecord as exc:
             raise self._error(key, str(exc)) from exc
-        tokens = tuple(
-            self._token(each, f"{key}.tokens[{number}]") for number, each in enumerate(given.tokens)
-        )
-        self._refuse_repeated([(token.key, token.label) for token in tokens], "label")
         return DeclaredConnection(
             key=key,
             name=given.name,
@@ -147,14 +197,45 @@ class _Reader:
             domain=given.domain,
             dialect=self._setting(given.dialect, DialectSettings, f"{key}.dialect"),
             policies=self._setting(given.policies, Policies, f"{key}.policies"),
-            tokens=tokens,
+            tokens=self._tokens(given.tokens, f"{key}.tokens", TOKEN),
+            clients=tuple(
+                self._client(each, f"{key}.clients[{number}]") for number, each in enumerate(given.clients)
+            ),
+            trusts=tuple(
+                self._trust(each, f"{key}.federation[{number}]")
+                for number, each in enumerate(given.federation)
+            ),
         )
 
-    def _token(self, given: _Token, key: str) -> DeclaredToken:
-        if any(_SECRET_BEGINS in (text or "") for text in (given.label, given.secret_file, given.secret_env)):
-            raise self._error(key, "a secret does not belong here: name the file or the variable that has it")
+    def _client(self, given: _Client, key: str) -> DeclaredClient:
+        self._refuse_secrets(key, given.id, given.label)
+        try:
+            check_client_id(given.id)
+            check_label(given.label)
+        except InvalidRecord as exc:
+            raise self._error(key, str(exc)) from exc
+        if len(given.secrets) > MAX_SECRETS:
+            raise self._error(f"{key}.secrets", f"a client has up to {MAX_SECRETS} secrets")
+        secrets = self._tokens(given.secrets, f"{key}.secrets", CLIENT_SECRET)
+        return DeclaredClient(key=key, id=given.id, label=given.label, secrets=secrets)
+
+    def _trust(self, given: _Trust, key: str) -> DeclaredTrust:
+        fields = msgspec.structs.asdict(given)
+        try:
+            check_trust(**fields)
+        except InvalidRecord as exc:
+            raise self._error(key, str(exc)) from exc
+        return DeclaredTrust(key=key, **fields)
+
+    def _tokens(self, given: Sequence[_Token], key: str, kind: str) -> tuple[DeclaredToken, ...]:
+        tokens = tuple(self._token(each, f"{key}[{number}]", kind) for number, each in enumerate(given))
+        self._refuse_repeated([(token.key, token.label) for token in tokens], "label")
+        return tokens
+
+    def _token(self, given: _Token, key: str, kind: str) -> DeclaredToken:
+        self._refuse_secrets(key, given.label, given.secret_file, given.secret_env)
         if not given.label.strip():
-            raise self._error(key, "a label is needed: it is the token's name")
+            raise self._error(key, "a label is needed: it is the secret's name")
         if (given.secret_file is None) == (given.secret_env is None):
             raise self._error(key, "name exactly one of secret_file and secret_env")
         try:
@@ -162,7 +243,7 @@ class _Reader:
             secret = (
                 self._from_file(given, key) if given.secret_env is None else self._from_variable(given, key)
             )
-            return DeclaredToken(key=key, label=given.label, digest=given_digest(secret.strip()))
+            return DeclaredToken(key=key, label=given.label, digest=given_digest(secret.strip(), kind))
         except InvalidRecord as exc:
             raise self._error(key, f"{given.secret_file or given.secret_env or ''}: {exc}") from exc
 
@@ -200,6 +281,10 @@ class _Reader:
             reason, _, where = str(exc).partition(" - at ")
             place = f"{key}{where.strip('`').removeprefix('$')}".lstrip(".")
             raise self._error(place, reason) from exc
+
+    def _refuse_secrets(self, key: str, *texts: str | None) -> None:
+        if any(begin in (text or "") for begin in _SECRETS_BEGIN for text in texts):
+            raise self._error(key, "a secret does not belong here: name the file or the variable that has it")
 
     def _refuse_repeated(self, entries: Sequence[tuple[str, object]], what: str) -> None:
         seen: dict[object, str] = {}

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bridge.told import told
-from app.cli.connections import settings_of, with_store
 from app.cli.servers import DataOption
+from app.cli.stored import settings_for, with_store
 from app.config import SettingsError
 from app.store.journal_records import Entry
 from app.store.store import Store
@@ -123,7 +123,7 @@ async def _found(store: Store, entry_id: str) -> Entry:
 
 
 def _run(data_dir: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
-    return with_store(settings_of(data_dir), work)
+    return with_store(settings_for(data_dir), work)
 
 
 def _console() -> Console:

@@ -8,9 +8,11 @@ import typer
 from rich.console import Console
 
 from app.cli.apply import apply_command, generate_command
+from app.cli.clients import client_app
 from app.cli.connections import connection_app, token_app
 from app.cli.doctor import doctor_command
 from app.cli.explaining import explain_command
+from app.cli.federation import federation_app
 from app.cli.indexing import reindex_command
 from app.cli.journal import journal_app
 from app.cli.mappings import mapping_app
@@ -35,6 +37,8 @@ connection_app.command("apply")(apply_command)
 token_app.command("generate")(generate_command)
 app.add_typer(connection_app, name="connection")
 app.add_typer(token_app, name="token")
+app.add_typer(client_app, name="client")
+app.add_typer(federation_app, name="federation")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(journal_app, name="journal")
 

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with bounds on what arrives before the application is asked.
 
 The parser itself knows none: a header may grow for ever, and a connection that sends a byte now and then, or
-nothing at all, is kept. Refusals are SCIM errors here too.
+nothing at all, is kept. Refusals are SCIM errors here too, at the token endpoint those of RFC 6749.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.config import Settings
@@ -24,7 +23,7 @@ from app.scim.errors import (
     ScimError,
     UriTooLong,
 )
-from app.scim.messages import error_body
+from app.web.refusals import refusal
 
 _ONCE = frozenset({b"host", b"authorization", b"content-type"})
 """Fields that a proxy in front and this server could read differently if there were two."""
@@ -207,10 +206,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disconnect()
         self._ending = True
         self._unset_keepalive_if_required()
-        body = msgspec.json.encode(error_body(error))
+        body, media_type = refusal(error, (self.url or b"").decode("latin-1"))
         self.transport.write(
             STATUS_LINE[error.status]
-            + b"content-type: application/scim+json\r\ncontent-length: "
+            + f"content-type: {media_type}\r\n".encode()
+            + b"content-length: "
             + str(len(body)).encode()
             + b"\r\nconnection: close\r\n\r\n"
             + body
@@ -279,9 +279,9 @@ class _Refusal:
         self._closes = closes
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = msgspec.json.encode(error_body(self._error))
+        body, media_type = refusal(self._error, scope["path"])
         headers = [
-            (b"content-type", b"application/scim+json"),
+            (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
         if self._closes:

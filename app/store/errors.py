@@ -53,3 +53,11 @@ class ConnectionNotFound(StoreError, LookupError):
 
 class TokenNotFound(StoreError, LookupError):
     """No token has this id."""
+
+
+class ClientNotFound(StoreError, LookupError):
+    """No client, or no secret of it, has this id."""
+
+
+class TrustNotFound(StoreError, LookupError):
+    """No federation trust has this id."""

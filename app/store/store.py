@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from app.store.access_tokens import AccessTokens
+from app.store.clients import Clients
 from app.store.connections import Connections
+from app.store.federation import Federations
 from app.store.group_records import GroupRecords
 from app.store.journal import Journal
 from app.store.leases import Leases
@@ -36,7 +39,10 @@ class Store:
         self.db = db
         self.connections = Connections(db, clock, ids)
         self.tokens = Tokens(db, clock, ids, secret_bytes)
-        self.token_cache = TokenCache(self.tokens, clock=clock, monotonic=monotonic)
+        self.clients = Clients(db, clock, ids, secret_bytes)
+        self.federations = Federations(db, clock, ids)
+        self.access_tokens = AccessTokens(db, clock, ids, secret_bytes, monotonic)
+        self.token_cache = TokenCache(self.tokens, self.access_tokens, clock=clock, monotonic=monotonic)
         # PostgreSQL is chosen to run several replicas, whose writes a hint would not know of.
         hints = 0 if db.dialect == "postgresql" else 20_000
         self.links = Links(db, clock, hints=hints, monotonic=monotonic)

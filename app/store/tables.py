@@ -93,6 +93,8 @@ tokens = Table(
     Column("expires_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # The one user whom the token is for, reached as /Me; null: all that the connection may.
+    Column("user_id", String(128)),
 )
 
 links = Table(
@@ -284,4 +286,56 @@ journal_keys = Table(
     Column("key", String(400), primary_key=True),
     Column("entry_id", ForeignKey(journal.c.id, ondelete="CASCADE"), primary_key=True, index=True),
     sqlite_with_rowid=False,
+)
+
+# OAuth clients of connections, and the access tokens they were given.
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", String(200), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+client_secrets = Table(
+    "client_secrets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("client_id", ForeignKey(clients.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", String(200), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+federation_trusts = Table(
+    "federation_trusts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("issuer", String(500), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("audience", String(255), nullable=False),
+    Column("jwks_url", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    # An assertion names one connection and no other.
+    UniqueConstraint("issuer", "subject", "audience"),
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    # By which of the two it was got; it ends with it.
+    Column("secret_id", ForeignKey(client_secrets.c.id, ondelete="CASCADE"), index=True),
+    Column("trust_id", ForeignKey(federation_trusts.c.id, ondelete="CASCADE"), index=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
 )

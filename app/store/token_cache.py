@@ -1,4 +1,4 @@
-"""The cache in front of `Tokens`: a request with a known token costs no database access.
+"""The cache in front of `Tokens` and `AccessTokens`: a request with a known token costs no database access.
 
 What a cache must not do is let a dead token live: expiry is checked on every hit, and a revocation made by
 any process takes effect within the time to live. Failures are not kept, so a new token works at once and
@@ -12,16 +12,19 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from app.store.access_tokens import AccessTokens
 from app.store.errors import StoreUnavailable
 from app.store.sources import Clock, utc_now
-from app.store.tokens import Authenticated, Tokens, digest_of, well_formed
+from app.store.tokens import ACCESS_TOKEN, Authenticated, Token, Tokens, digest_of, well_formed
 
 _log = logging.getLogger(__name__)
 
 RECORD_EVERY = timedelta(minutes=1)
 """How often at most the last use of one token is written."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class _Entry:
@@ -42,6 +45,7 @@ class TokenCache:
     def __init__(
         self,
         tokens: Tokens,
+        access_tokens: AccessTokens,
         *,
         ttl_s: float = 5.0,
         max_entries: int = 4096,
@@ -51,6 +55,7 @@ class TokenCache:
     ) -> None:
         """`ttl_s`, measured by `monotonic`, bounds how long a revoked token still works."""
         self._tokens = tokens
+        self._access_tokens = access_tokens
         self._ttl_s = ttl_s
         self._max_entries = max_entries
         self._flush_every_s = flush_every_s
@@ -61,15 +66,15 @@ class TokenCache:
         self._flusher: asyncio.Task[None] | None = None
 
     async def authenticate(self, secret: str) -> Authenticated | None:
-        """Find the live token with this secret, as `Tokens.authenticate` does."""
-        if not well_formed(secret):
+        """Find the live token with this secret, as `Tokens.authenticate` and `AccessTokens` do."""
+        if not _could_be_one(secret):
             return None
         # The key is the hash: the cache holds no secret, and how dict compares tells nothing about one.
         digest = digest_of(secret)
         now = self._clock()
         entry = self._entries.get(digest)
         if entry is None or self._monotonic() >= entry.valid_until_s:
-            entry = await self._load(digest)
+            entry = await self._load(digest, secret.startswith(ACCESS_TOKEN))
             if entry is None:
                 return None
         elif entry.expires_at is not None and now >= entry.expires_at:
@@ -82,7 +87,7 @@ class TokenCache:
 
     def remembers(self, secret: str) -> bool:
         """Whether this secret was valid when it was last looked up; costs no database access."""
-        return well_formed(secret) and digest_of(secret) in self._entries
+        return _could_be_one(secret) and digest_of(secret) in self._entries
 
     def clear(self) -> None:
         """Forget all answers, for a revocation made in this process to take effect at once."""
@@ -113,15 +118,20 @@ class TokenCache:
             await flusher
         await self._flush_or_log()
 
-    async def _load(self, digest: bytes) -> _Entry | None:
+    async def _load(self, digest: bytes, is_access_token: bool) -> _Entry | None:
         valid_until_s = self._monotonic() + self._ttl_s
         entries = self._entries
         entries.pop(digest, None)
-        answer = await self._tokens.authenticate_digest(digest)
+        source = self._access_tokens if is_access_token else self._tokens
+        answer = await source.authenticate_digest(digest)
         if answer is None:
             return None
-        recorded_at = self._used.get(answer.token.id, answer.token.last_used_at)
-        entry = _Entry(answer, valid_until_s, None if recorded_at is None else recorded_at + RECORD_EVERY)
+        # Of an access token nobody asks when it was last used, but of what it was got by.
+        record_from: datetime | None = _NEVER
+        if isinstance(answer.token, Token):
+            recorded_at = self._used.get(answer.token.id, answer.token.last_used_at)
+            record_from = None if recorded_at is None else recorded_at + RECORD_EVERY
+        entry = _Entry(answer, valid_until_s, record_from)
         while len(entries) >= self._max_entries:
             # The oldest loaded is the first to run out anyway.
             entries.pop(next(iter(entries)))
@@ -138,3 +148,7 @@ class TokenCache:
             await self.flush()
         except StoreUnavailable as error:
             _log.warning("times of last use of tokens not written yet: %s", error)
+
+
+def _could_be_one(secret: str) -> bool:
+    return well_formed(secret) or well_formed(secret, ACCESS_TOKEN)

@@ -1,9 +1,9 @@
 """Bearer tokens of connections: made once, stored as a hash, checked on every request.
 
-A secret is `scb_` and 32 random bytes in base64url. It is stored as its SHA-256: salt and slow hashing
-protect what people choose and reuse, while 256 random bits cannot be guessed however fast the hash is,
-and a slow one would be paid on every request. For the same reason a secret that was made elsewhere has to
-have this form: `given_digest` takes no other.
+A secret is a prefix, here `scb_`, and 32 random bytes in base64url. It is stored as its SHA-256: salt and
+slow hashing protect what people choose and reuse, while 256 random bits cannot be guessed however fast the
+hash is, and a slow one would be paid on every request. For the same reason a secret that was made elsewhere
+has to have this form: `given_digest` takes no other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from app.store.tables import connections, tokens
 
 MAX_LABEL_LENGTH = 200
 
-_SECRET = re.compile(r"scb_[A-Za-z0-9_-]{43}")
+TOKEN = "scb_"  # noqa: S105 - how secrets begin, not one
+CLIENT_SECRET = "scs_"  # noqa: S105
+ACCESS_TOKEN = "sca_"  # noqa: S105
+"""What each kind of secret begins with: one is never taken for the other."""
+
+_RANDOM = re.compile(r"[A-Za-z0-9_-]{43}")
+_USER_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SECRET_BYTES = 32
 _LEAST_VARIETY = 16
 """Different characters in a given secret at least; of random ones, fewer than one in 10^13 has less."""
@@ -56,17 +62,38 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
     """Accurate to about a minute."""
     revoked_at: datetime | None
+    user_id: str | None = None
+    """The platform's id of the one user whom the token is for (`/Me`); None: all that the connection may."""
 
     def alive_at(self, now: datetime) -> bool:
         """Say whether the token is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
+class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an access token; it authorizes as a token of its connection does."""
+
+    id: str
+    """`acc_` and 20 characters of [a-z0-9]; not secret."""
+    connection_id: str
+    secret_id: str | None
+    """The client secret it was got by, None where an assertion was."""
+    trust_id: str | None
+    """The federation trust it was got by, None where a secret was."""
+    created_at: datetime
+    expires_at: datetime
+
+
 class Authenticated(msgspec.Struct, frozen=True, kw_only=True):
     """A valid token and the connection it names."""
 
-    token: Token
+    token: Token | AccessToken
     connection: Connection
+
+    @property
+    def user_id(self) -> str | None:
+        """The one user whom the token is for; None: all that the connection may."""
+        return self.token.user_id if isinstance(self.token, Token) else None
 
 
 class Tokens:
@@ -88,17 +115,23 @@ class Tokens:
         self._secret_bytes = secret_bytes
 
     async def create(
-        self, connection_id: str, label: str, expires_at: datetime | None = None
+        self,
+        connection_id: str,
+        label: str,
+        expires_at: datetime | None = None,
+        *,
+        user_id: str | None = None,
     ) -> tuple[Token, str]:
         """Make a token; answer it with its secret, which cannot be had again.
 
-        A connection may have several at a time, so that they can be changed without a gap. Raises
-        ConnectionNotFound, or InvalidRecord for a label that is too long or an expiry that is naive or past.
+        A connection may have several at a time, so that they can be changed without a gap. With `user_id` it
+        is for that user only, who need not exist. Raises ConnectionNotFound, or InvalidRecord for a label
+        that is too long, an expiry that is naive or past, or what cannot be a user's id.
         """
-        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= self._clock()):
-            raise InvalidRecord("a token's expiry has a time zone and lies in the future")
+        check_expiry(expires_at, self._clock())
         secret = new_secret(self._secret_bytes)
-        return await self.register(connection_id, label, digest_of(secret), expires_at), secret
+        made = await self.register(connection_id, label, digest_of(secret), expires_at, user_id=user_id)
+        return made, secret
 
     async def register(
         self,
@@ -107,6 +140,7 @@ class Tokens:
         digest: bytes,
         expires_at: datetime | None = None,
         *,
+        user_id: str | None = None,
         within: Transaction | None = None,
     ) -> Token:
         """Store a token whose secret is known elsewhere; `digest` comes from `given_digest`.
@@ -115,6 +149,8 @@ class Tokens:
         has already, even one that no longer lives.
         """
         check_label(label)
+        if user_id is not None and not _USER_ID.fullmatch(user_id):
+            raise InvalidRecord(f"{user_id[:200]!r} cannot be a user's id")
         token = Token(
             id=self._ids("tok"),
             connection_id=connection_id,
@@ -123,13 +159,11 @@ class Tokens:
             expires_at=expires_at,
             last_used_at=None,
             revoked_at=None,
+            user_id=user_id,
         )
         try:
             async with self._db.write(within) as db:
-                # FOR KEY SHARE: the connection cannot be removed before the token is there.
-                found = select(connections.c.id).where(connections.c.id == connection_id)
-                if await db.scalar(found.with_for_update(read=True, key_share=True)) is None:
-                    raise ConnectionNotFound(f"no connection has the id {connection_id!r}")
+                await hold_connection(db, connection_id)
                 await db.execute(insert(tokens).values(**msgspec.structs.asdict(token), digest=digest))
         except IntegrityError as error:
             raise InvalidRecord(f"the secret of {label!r} is already that of another token") from error
@@ -208,33 +242,50 @@ class Tokens:
             await db.execute(statement, [{"token_id": key, "used_at": at} for key, at in used.items()])
 
 
-def well_formed(secret: str) -> bool:
-    """Say whether a text could be a secret at all."""
-    return _SECRET.fullmatch(secret) is not None
+async def hold_connection(db: Transaction, connection_id: str) -> None:
+    """Keep a connection from being removed until the transaction ends. Raises ConnectionNotFound."""
+    # FOR KEY SHARE: what belongs to the connection is there before somebody can remove it.
+    found = select(connections.c.id).where(connections.c.id == connection_id)
+    if await db.scalar(found.with_for_update(read=True, key_share=True)) is None:
+        raise ConnectionNotFound(f"no connection has the id {connection_id!r}")
 
 
-def new_secret(secret_bytes: SecretBytes = secrets.token_bytes) -> str:
+def well_formed(secret: str, kind: str = TOKEN) -> bool:
+    """Say whether a text could be a secret of this kind at all."""
+    return secret.startswith(kind) and _RANDOM.fullmatch(secret, len(kind)) is not None
+
+
+def new_secret(secret_bytes: SecretBytes = secrets.token_bytes, kind: str = TOKEN) -> str:
     """Make a secret; it is nobody's until it is registered."""
-    return "scb_" + urlsafe_b64encode(secret_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
+    return kind + urlsafe_b64encode(secret_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
 
 
-def given_digest(secret: str) -> bytes:
+def given_digest(secret: str, kind: str = TOKEN) -> bytes:
     """Answer the stored form of a secret that was made elsewhere.
 
     InvalidRecord, which does not repeat it, for one outside the form or one that nobody drew at random: the
     fast hash protects random secrets only.
     """
-    if not well_formed(secret):
-        raise InvalidRecord("a token's secret is scb_ and 43 characters of [A-Za-z0-9_-], 32 random bytes")
-    if len(set(secret.removeprefix("scb_"))) < _LEAST_VARIETY:
-        raise InvalidRecord("the secret is not random: scb_ is followed by 32 random bytes in base64url")
+    if not well_formed(secret, kind):
+        whose = "token" if kind == TOKEN else "client"
+        raise InvalidRecord(
+            f"a {whose}'s secret is {kind} and 43 characters of [A-Za-z0-9_-], 32 random bytes"
+        )
+    if len(set(secret.removeprefix(kind))) < _LEAST_VARIETY:
+        raise InvalidRecord(f"the secret is not random: {kind} is followed by 32 random bytes in base64url")
     return digest_of(secret)
 
 
 def check_label(label: str) -> None:
     """Raise InvalidRecord for a label outside its form."""
     if not label.isprintable() or len(label) > MAX_LABEL_LENGTH:
-        raise InvalidRecord(f"a token's label has up to {MAX_LABEL_LENGTH} printable characters")
+        raise InvalidRecord(f"a label has up to {MAX_LABEL_LENGTH} printable characters")
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raise InvalidRecord for a moment that is naive or past."""
+    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
+        raise InvalidRecord("an expiry has a time zone and lies in the future")
 
 
 def digest_of(secret: str) -> bytes:
@@ -243,7 +294,7 @@ def digest_of(secret: str) -> bytes:
 
 
 def _decode_token(row: Sequence[Any]) -> Token:
-    token_id, connection_id, label, created_at, expires_at, last_used_at, revoked_at = row
+    token_id, connection_id, label, created_at, expires_at, last_used_at, revoked_at, user_id = row
     return Token(
         id=token_id,
         connection_id=connection_id,
@@ -252,4 +303,5 @@ def _decode_token(row: Sequence[Any]) -> Token:
         expires_at=expires_at,
         last_used_at=last_used_at,
         revoked_at=revoked_at,
+        user_id=user_id,
     )

@@ -10,10 +10,11 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from litestar.utils import normalize_path
 
-from app.web import discovery, groups, health, root, users, webhooks
+from app.web import discovery, groups, health, me, root, users, webhooks
 from app.web.auth import Authentication
 from app.web.exceptions import handle
 from app.web.limits import Protection
+from app.web.oauth import endpoint
 from app.web.paths import BASE_PATH, hides_slash, versioned_path
 from app.web.responses import Answer
 from app.web.services import Services
@@ -47,14 +48,14 @@ class Application(Litestar):
 
 
 def create_app(services: Services) -> Litestar:
-    """The bridge's endpoints: SCIM under `/scim/v2` behind bearer tokens, health and webhooks beside it."""
+    """The bridge's endpoints: SCIM under `/scim/v2` behind bearer tokens, and what stands beside it."""
     scim = Router(
         path=BASE_PATH,
         middleware=[Authentication(), Protection()],
-        route_handlers=[users.router, groups.router, root.router, discovery.router],
+        route_handlers=[users.router, groups.router, me.router, root.router, discovery.router],
     )
     return Application(
-        route_handlers=[scim, health.router, webhooks.router],
+        route_handlers=[scim, endpoint.router, health.router, webhooks.router],
         exception_handlers={Exception: handle},
         request_max_body_size=services.settings.max_body_bytes,
         openapi_config=None,

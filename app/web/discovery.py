@@ -114,7 +114,14 @@ def _config(context: Context, settings: Settings) -> Resource:
                 "description": "A token made with `scim-bridge token create`, in the Authorization header.",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "OAuth 2.0 Client Credentials",
+                "description": "An access token from POST /oauth/token, by a client secret or a signed "
+                "assertion, in the Authorization header.",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+            },
         ],
         "meta": {
             "resourceType": "ServiceProviderConfig",

@@ -1,6 +1,6 @@
 """The one exception handler: every failure, expected or not, becomes a SCIM Error body (RFC 7644 §3.12).
 
-Webhooks are no part of SCIM: theirs is `{"detail": …}`.
+Webhooks are no part of SCIM: theirs is `{"detail": …}`. Nor is the token endpoint: RFC 6749 §5.2.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.status_codes import HTTP_401_UNAUTHORIZED
 
 from app.bridge.context import Context
 from app.bridge.faults import scim_error
@@ -31,7 +32,11 @@ from app.scim.errors import (
 from app.scim.messages import error_body
 from app.store.errors import StoreError
 from app.web import webhooks
+from app.web.auth import InsufficientScope, challenge
 from app.web.negotiation import JSON, media_type
+from app.web.oauth import is_oauth
+from app.web.oauth.endpoint import NOT_STORED
+from app.web.oauth.errors import oauth_body
 from app.web.paths import hides_slash, nowhere
 from app.web.responses import Answer
 
@@ -67,9 +72,14 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
             log.error("request failed", exc_info=exc)
         else:
             log.warning("request failed", status=error.status, error=str(exc))
-    is_webhook = request.scope["path"].startswith(f"{webhooks.PATH}/")
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = "Signature" if is_webhook else 'Bearer realm="scim"'
+    path = request.scope["path"]
+    is_webhook, is_token = path.startswith(f"{webhooks.PATH}/"), is_oauth(path)
+    if isinstance(error, Unauthorized | InsufficientScope):
+        headers["WWW-Authenticate"] = "Signature" if is_webhook else challenge(error)
+    if is_token:
+        headers.update(NOT_STORED)
+        if error.status == HTTP_401_UNAUTHORIZED:
+            headers["WWW-Authenticate"] = 'Basic realm="scim"'
     if isinstance(error, MethodNotAllowed) and isinstance(exc, HTTPException):
         allowed = next((v for k, v in (exc.headers or {}).items() if k.lower() == "allow"), "")
         headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
@@ -77,9 +87,9 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
         headers["Connection"] = "close"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    body = error_body(error, reference)
+    body = oauth_body(error, reference) if is_token else error_body(error, reference)
     content = msgspec.json.encode({"detail": body["detail"]} if is_webhook else body)
-    headers["Content-Type"] = JSON if is_webhook else media_type(request.scope)
+    headers["Content-Type"] = JSON if is_webhook or is_token else media_type(request.scope)
     headers["Content-Length"] = str(len(content))
     return _Refused(Answer(content, error.status, headers))
 

@@ -22,6 +22,7 @@ from app.web.contexts import Contexts
 from app.web.cursors import Cursors
 from app.web.health import Health
 from app.web.limits import Limits
+from app.web.oauth.grants import Grants
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,5 +44,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     recovery: Recovery
     cursors: Cursors
     events: Events
+    grants: Grants
     limits: Limits
     health: Health

@@ -43,6 +43,11 @@ async def create_user(request: ScimRequest) -> ASGIApp:
 @read("/{user_id:str}")
 async def get_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Read a user."""
+    return await answer_get(request, user_id)
+
+
+async def answer_get(request: ScimRequest, user_id: str) -> ASGIApp:
+    """GET on a user, by whatever path it is reached."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.get(context, user_id)
@@ -52,6 +57,11 @@ async def get_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
 @put("/{user_id:str}")
 async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Replace a user; answers 200 with the resource."""
+    return await answer_put(request, user_id)
+
+
+async def answer_put(request: ScimRequest, user_id: str) -> ASGIApp:
+    """PUT on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.replace(
@@ -63,6 +73,11 @@ async def replace_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
 @patch("/{user_id:str}")
 async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Change a user; answers 200 with the resource."""
+    return await answer_patch(request, user_id)
+
+
+async def answer_patch(request: ScimRequest, user_id: str) -> ASGIApp:
+    """PATCH on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
     resource = await _services(request).users.patch(
@@ -74,6 +89,11 @@ async def patch_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
 @delete("/{user_id:str}", status_code=204)
 async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> None:
     """Delete a user: 204, and 404 from then on."""
+    await answer_delete(request, user_id)
+
+
+async def answer_delete(request: ScimRequest, user_id: str) -> None:
+    """DELETE on a user."""
     await _services(request).users.delete(
         context_of(request), user_id, if_match=request.headers.get("if-match")
     )

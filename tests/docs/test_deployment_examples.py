@@ -25,6 +25,7 @@ from app.web.contexts import BASE_PATH, resolve
 from app.web.health import router
 
 EXAMPLES = ROOT / "examples"
+TOKEN_PATH = "/oauth/token"
 COMPOSE = EXAMPLES / "compose"
 KUBERNETES = EXAMPLES / "kubernetes"
 YAML_FILES = sorted(EXAMPLES.rglob("*.yaml"))
@@ -241,13 +242,16 @@ def test_one_port() -> None:
 
 
 def test_proxies_let_scim_through_and_nothing_else() -> None:
-    assert f"@scim path {BASE_PATH} {BASE_PATH}/*" in (COMPOSE / "Caddyfile").read_text("utf-8")
+    assert f"@scim path {BASE_PATH} {BASE_PATH}/* {TOKEN_PATH}\n" in (COMPOSE / "Caddyfile").read_text(
+        "utf-8"
+    )
     ingress = manifest("Ingress")["spec"]
     (rule,) = ingress["rules"]
-    (path,) = rule["http"]["paths"]
-    assert (path["path"], path["pathType"]) == (BASE_PATH, "Prefix")
-    assert path["backend"]["service"]["name"] == manifest("Service")["metadata"]["name"]
-    assert path["backend"]["service"]["port"]["name"] == manifest("Service")["spec"]["ports"][0]["name"]
+    paths = rule["http"]["paths"]
+    assert [(p["path"], p["pathType"]) for p in paths] == [(BASE_PATH, "Prefix"), (TOKEN_PATH, "Exact")]
+    for path in paths:
+        assert path["backend"]["service"]["name"] == manifest("Service")["metadata"]["name"]
+        assert path["backend"]["service"]["port"]["name"] == manifest("Service")["spec"]["ports"][0]["name"]
     assert environment(SERVER)["SCIM_BRIDGE_PUBLIC_URL"] == f"https://{rule['host']}{BASE_PATH}"
     assert ingress["tls"][0]["hosts"] == [rule["host"]]
 

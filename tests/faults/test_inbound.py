@@ -177,6 +177,29 @@ def test_whole_headers_at_their_bounds(
         line.refused(status)
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"POST /oauth/token?" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 33_000 + b"\r\n\r\n", 431),
+        (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 40_000, 431),
+        (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\n", 415),
+        (
+            b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\n",
+            413,
+        ),
+    ],
+    ids=lambda v: str(v)[:30],
+)
+def test_at_the_token_endpoint_errors_are_those_of_oauth(line: Line, data: bytes, status: int) -> None:
+    line.send(data)
+    answered, headers, body = line.answer()
+    assert answered == status
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["error"] == "invalid_request"
+
+
 def test_a_small_header_with_a_large_body_is_not_too_large(line: Line, hasty: Served) -> None:
     body = json.dumps({"userName": "large@example.com", "x": "y" * 90_000}).encode()
     line.send(head(hasty, "POST", "/Users", JSON, f"Content-Length: {len(body)}") + body)

@@ -1,4 +1,4 @@
-"""Tokens that are refused, counted by the client's address."""
+"""Tokens and client credentials that are refused, counted by the client's address."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class AuthFailures:
         wait = self._rates.wait_s(self._key(scope), self._per_s, self._burst)
         if wait > 0:
             raise TooManyRequests(
-                "too many requests with a token that is not valid came from this address: "
-                "check the token, then try again later",
+                "too many requests with a token or a secret that is not valid came from this address: "
+                "check it, then try again later",
                 retry_after_s=math.ceil(wait),
             )
 

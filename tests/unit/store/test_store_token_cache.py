@@ -43,8 +43,8 @@ def tokens(store, clock):
 
 
 @pytest.fixture
-def cache(tokens, clock):
-    return TokenCache(tokens, clock=clock, monotonic=clock.monotonic, max_entries=3)
+def cache(store, tokens, clock):
+    return TokenCache(tokens, store.access_tokens, clock=clock, monotonic=clock.monotonic, max_entries=3)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_an_answer_read_before_clear_is_not_kept(store, clock, connection)
             return answer
 
     tokens = SlowTokens(store.db, clock)
-    cache = TokenCache(tokens, clock=clock, monotonic=clock.monotonic)
+    cache = TokenCache(tokens, store.access_tokens, clock=clock, monotonic=clock.monotonic)
     token, secret = await tokens.create(connection.id, "x")
     under_way = asyncio.create_task(cache.authenticate(secret))
     await reading.wait()
@@ -196,8 +196,10 @@ async def test_uses_that_could_not_be_written_are_written_later(cache, tokens, c
     assert (await tokens.list())[0].last_used_at == clock.now
 
 
-async def test_the_background_task_writes_and_survives_trouble(tokens, connection, clock, caplog):
-    cache = TokenCache(tokens, clock=clock, monotonic=clock.monotonic, flush_every_s=0.01)
+async def test_the_background_task_writes_and_survives_trouble(store, tokens, connection, clock, caplog):
+    cache = TokenCache(
+        tokens, store.access_tokens, clock=clock, monotonic=clock.monotonic, flush_every_s=0.01
+    )
     await cache.open()
     _, secret = await tokens.create(connection.id, "x")
     tokens.broken = True

@@ -227,6 +227,6 @@ async def test_headers_of_answers(rig: Rig) -> None:
             assert answer.headers["content-location"] == user["meta"]["location"]
             assert "location" not in answer.headers
     refused = await rig.scim("GET", path, token="wrong")
-    assert refused.headers["www-authenticate"] == 'Bearer realm="scim"'
+    assert refused.headers["www-authenticate"] == 'Bearer realm="scim", error="invalid_token"'
     assert refused.headers["cache-control"] == "no-store"
     assert json.loads(refused.content)["status"] == "401"
