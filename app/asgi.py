@@ -28,6 +28,7 @@ from app.bridge.recovery import Recovery, Times
 from app.bridge.resources import Resources
 from app.bridge.search import Search
 from app.bridge.sweeping import Sweeper
+from app.bridge.unique_values import UniqueValues
 from app.bridge.upkeep import Schedule, Upkeep
 from app.bridge.user_calls import UserCalls
 from app.bridge.user_recovery import UserRecovery
@@ -262,13 +263,14 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         ),
     )
     writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling)
-    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery)
+    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
+    unique = UniqueValues(search, locks)
+    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery, unique)
     model = group_model()
     backends: dict[str, GroupBackend] = {
         "platform": platform_groups,
         "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
-    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
     health.add("journal", recovery.reason)
     return Services(
         settings=settings,

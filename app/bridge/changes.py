@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.bridge.context import Context
-from app.scim.elements import keep_immutable
 from app.scim.patch import Operation, apply_patch
+from app.scim.replace import completed
 from app.scim.schema import PLATFORM_USER, Resource
 
 _KEPT_BY_PUT = ("emails", "locale", "timezone")
@@ -16,11 +16,12 @@ _KEPT_BY_PUT = ("emails", "locale", "timezone")
 def replaced(context: Context, before: Resource, wanted: Resource) -> Resource:
     """The user after a PUT of `wanted`; `active` and the status are there only if the client wrote them.
 
-    Raises `Mutability` for another value of an immutable attribute; one that is left out stays.
+    Raises `Mutability` where an immutable value is to become another.
     """
-    after = {name: before[name] for name in _KEPT_BY_PUT if name in before} | wanted
+    after = {name: before[name] for name in _KEPT_BY_PUT if name in before}
+    after |= completed(before, wanted, context.mapping.model)
     after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
-    return keep_immutable(before, after, context.mapping.model)
+    return after
 
 
 def patched(context: Context, before: Resource, operations: Sequence[Operation]) -> Resource:

@@ -5,7 +5,7 @@ Every write reads the live user under a lock, applies the change in memory, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -17,6 +17,7 @@ from app.bridge.locks import KeyedLocks, user_key, user_name_key
 from app.bridge.matching import Matching
 from app.bridge.recovery import Recovery
 from app.bridge.resources import Resources
+from app.bridge.unique_values import UniqueValues
 from app.bridge.uniqueness import check_free
 from app.bridge.user_calls import UserCalls
 from app.bridge.user_writing import USER_CREATE, UserWriter
@@ -50,6 +51,7 @@ class Users:
         journaling: Journaling,
         writer: UserWriter,
         recovery: Recovery,
+        unique: UniqueValues,
     ) -> None:
         self._calls = calls
         self._resources = resources
@@ -59,6 +61,7 @@ class Users:
         self._journaling = journaling
         self._writer = writer
         self._recovery = recovery
+        self._unique = unique
 
     async def get(self, context: Context, user_id: str) -> Resource:
         """The user with `meta.version`; `NotFound` where there is none, whatever the id looks like."""
@@ -130,7 +133,8 @@ class Users:
             if (entry := await self._journaling.made_before(context, USER_CREATE, key)) is not None:
                 return entry
             await check_free(self._matching, context, name)
-            return await self._writer.create(context, wanted, change)
+            async with self._unique.held(context, wanted):
+                return await self._writer.create(context, wanted, change)
 
     async def _adopt(self, context: Context, entry: Entry, wanted: Resource) -> Resource | None:
         """Make of a user that an earlier POST has created what this one wants; None where there is none."""
@@ -144,7 +148,7 @@ class Users:
                 before = await self._resources.one(context, current)
                 if str(before["userName"]).casefold() == name.casefold():
                     after, sent = replaced(context, before, wanted), frozenset(wanted)
-                    return await self._writer.update(
+                    return await self._update(
                         context, current, before, after, sent=sent, keys=keys[:1], ends=[entry.id]
                     )
             # Deleted or renamed since: the name is free again, or another's.
@@ -179,7 +183,7 @@ class Users:
             before = await self._resources.one(context, current)
             _check_version(before, if_match)
             after = change_of(before)
-            update = partial(self._writer.update, context, current, before, after, sent=sent, ends=ends)
+            update = partial(self._update, context, current, before, after, sent=sent, ends=ends)
             old, name = str(before["userName"]), str(after["userName"])
             if name.casefold() == old.casefold():
                 return await update(keys=[key])
@@ -188,6 +192,21 @@ class Users:
                 await self._journaling.check([name_key])
                 await check_free(self._matching, context, name, but=user_id)
                 return await update(keys=[key, name_key, user_name_key(context, old)])
+
+    async def _update(
+        self,
+        context: Context,
+        current: PlatformUser,
+        before: Resource,
+        after: Resource,
+        *,
+        sent: frozenset[str],
+        keys: Sequence[str],
+        ends: Sequence[str],
+    ) -> Resource:
+        """`UserWriter.update`, with the values that have to be unique held meanwhile."""
+        async with self._unique.held(context, after, before=before, but=current.id):
+            return await self._writer.update(context, current, before, after, sent=sent, keys=keys, ends=ends)
 
     async def _read(self, context: Context, user_id: str) -> PlatformUser:
         if PLATFORM_ID.fullmatch(user_id) is None:

@@ -28,6 +28,8 @@ class Draft:
         self.domain = domain
         self.sent = sent
         """Top-level attributes that the client sent, though they may be as before."""
+        self.moved: frozenset[str] = frozenset()
+        """Attributes that are written though nobody changed them: not yet where their rules want them."""
         self.fields: dict[str, Any] = {}
         """Platform fields to write; None clears."""
         self.custom: dict[str, Any] = copy.deepcopy((current.custom_attributes if current else None) or {})
@@ -41,6 +43,8 @@ class Draft:
 
     def changed(self, ref: AttributeRef) -> bool:
         """Whether the client changed this attribute; always true of a value in a creation."""
+        if ref.text in self.moved:
+            return True
         new, old = value_at(self.after, ref), value_at(self.before, ref)
         return new is not None if self.creating else new != old
 

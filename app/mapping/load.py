@@ -14,10 +14,10 @@ import msgspec
 from app.mapping.errors import MappingError
 from app.mapping.model import MappingFile, UserRule
 from app.mapping.rules import CustomRule, ElementRule, FieldRule, Rule, TemplateRule
+from app.mapping.schemas import check_schemas
 from app.mapping.transforms import Constant, Split
 from app.mapping.users import UserMapping
 from app.scim.schema import (
-    PLATFORM_USER,
     Attribute,
     AttributeRef,
     ResourceModel,
@@ -28,6 +28,7 @@ from app.wire.users import LISTED_FIELDS, READABLE_FIELDS, WRITABLE_FIELDS
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}")
 _NOT_MAPPABLE = frozenset({"schemas", "id", "meta", "groups", "active", "password"})
 
 
@@ -105,22 +106,18 @@ class _Compiler:
             if needed not in seen:
                 raise self._error("user", f"a rule for {needed} is needed")
         self._check_capabilities()
+        self._check_catalogs()
         return UserMapping(self._mapping, self._model, tuple(rules))
 
     def _build_model(self) -> ResourceModel:
         own = self._mapping.schemas
-        for number, schema in enumerate(own):
-            if not schema.id.lower().startswith("urn:") or schema.id.lower().startswith("urn:ietf:"):
-                raise self._error(f"schemas[{number}].id", "an extension's id is a URN of one's own")
+        shipped = user_model()
+        check_schemas(own, (shipped.core, *shipped.extensions), self._file)
         model = user_model(own)
-        writable = {
-            r.scim.lower()
-            for r in self._mapping.user
-            if r.direction != "read" and r.scim.lower().startswith(PLATFORM_USER.lower() + ":")
-        }
-        if not writable:
+        written = {r.scim.lower() for r in self._mapping.user if r.direction != "read"}
+        extensions = [_made_writable(e, written) if e in shipped.extensions else e for e in model.extensions]
+        if extensions == list(model.extensions):
             return model
-        extensions = [_made_writable(e, writable) if e.id == PLATFORM_USER else e for e in model.extensions]
         return ResourceModel(
             name=model.name,
             endpoint=model.endpoint,
@@ -141,6 +138,8 @@ class _Compiler:
         ref = self._resolve(rule.scim, key)
         if ref.attribute.name in _NOT_MAPPABLE and ref.urn is None:
             raise self._error(key, "this attribute has a meaning of its own and takes no rule")
+        if rule.direction != "read" and "readOnly" in (ref.attribute.mutability, ref.leaf.mutability):
+            raise self._error(key, "this attribute is readOnly: direction must be read")
         places = [p for p in (rule.field, rule.custom, rule.template) if p is not None]
         if len(places) != 1:
             raise self._error(key, "name exactly one of field, custom and template")
@@ -195,17 +194,38 @@ class _Compiler:
         if status.disable_to not in status.inactive or status.enable_to in status.inactive:
             raise self._error("status", "disable_to must be among inactive, enable_to must not")
 
+    def _check_catalogs(self) -> None:
+        for table in ("roles", "entitlements"):
+            ids = [entry.id for entry in getattr(self._mapping, table)]
+            for number, each in enumerate(ids):
+                if _ID.fullmatch(each) is None:
+                    raise self._error(f"{table}[{number}].id", "an id is letters, digits, . _ ~ and -")
+                if each in ids[:number]:
+                    raise self._error(f"{table}[{number}].id", f"{each} is listed already")
+            if table in self._mapping.closed and not ids:
+                raise self._error("closed", f"there is no list of {table} to hold users to")
+
     def _error(self, key: str, reason: str) -> MappingError:
         return MappingError(self._file, key, reason)
 
 
 def _made_writable(schema: Schema, names: set[str]) -> Schema:
-    def made(attribute: Attribute) -> Attribute:
-        if f"{schema.id}:{attribute.name}".lower() in names:
-            return msgspec.structs.replace(attribute, mutability="readWrite")
-        return attribute
+    """A shipped extension in which the attributes that a rule writes are not readOnly.
 
-    return msgspec.structs.replace(schema, attributes=tuple(made(a) for a in schema.attributes))
+    `ouId` of the platform's is one, where a mapping wants it so; the manager's `displayName` is readOnly in
+    RFC 7643 §4.3, and yet Okta sends it.
+    """
+
+    def made(attribute: Attribute, prefix: str) -> Attribute:
+        name = f"{prefix}{attribute.name}".lower()
+        subs = tuple(made(sub, f"{name}.") for sub in attribute.sub_attributes)
+        lifted = attribute.mutability == "readOnly" and name in names
+        mutability = "readWrite" if lifted else attribute.mutability
+        return msgspec.structs.replace(attribute, mutability=mutability, sub_attributes=subs)
+
+    return msgspec.structs.replace(
+        schema, attributes=tuple(made(a, f"{schema.id}:") for a in schema.attributes)
+    )
 
 
 def editor_schema() -> dict[str, Any]:

@@ -85,6 +85,24 @@ class UserRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Applied in order towards the platform, and undone in reverse order on the way back."""
 
 
+class RoleEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """`[[roles]]`: one role, published under `/Roles`."""
+
+    id: str
+    """What `roles[].value` of a user holds, and the last part of the role's URL."""
+    display_name: str
+    """The role's name, as Okta shows it to administrators."""
+    description: str | None = None
+    """What the role is for."""
+
+
+class EntitlementEntry(RoleEntry, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """`[[entitlements]]`: one entitlement, published under `/Entitlements`; its keys are those of a role."""
+
+    type: str | None = None
+    """Its kind, as in `entitlements[].type` of a user."""
+
+
 class MappingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole mapping file."""
 
@@ -102,3 +120,9 @@ class MappingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The rules, one an attribute; their keys are below. userName and emails need one."""
     schemas: tuple[Schema, ...] = ()
     """Extension schemas of one's own (RFC 7643 §3.3), published under `/Schemas`."""
+    roles: tuple[RoleEntry, ...] = ()
+    """The roles that there are, published under `/Roles` for Okta to discover; without any, no `/Roles`."""
+    entitlements: tuple[EntitlementEntry, ...] = ()
+    """The same for `/Entitlements`."""
+    closed: tuple[Literal["roles", "entitlements"], ...] = ()
+    """Which of the two users are held to: a value that is not listed is 400. Without it all are taken."""

@@ -254,7 +254,7 @@ class CustomRule:
         self.path = tuple((rule.custom or "").split("."))
         self._transform = rule.transform
         self._reads = rule.direction != "write"
-        self._writes = rule.direction != "read"
+        self.writes = rule.direction != "read"
 
     def read(
         self, user: PlatformUser, custom: CustomAttributes, kept: Kept, domain: str, into: Resource
@@ -274,7 +274,7 @@ class CustomRule:
 
     def write(self, draft: Draft) -> None:
         """The new value under the key; the key goes when the value does, and empty objects with it."""
-        if not self._writes or not draft.changed(self.ref):
+        if not self.writes or not draft.changed(self.ref):
             return
         value = value_at(draft.after, self.ref)
         keys = [draft.domain if key == "{domain}" else key for key in self.path]

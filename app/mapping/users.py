@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from app.mapping.catalogs import catalogs_of
 from app.mapping.draft import Draft
 from app.mapping.groups import user_groups
 from app.mapping.kept import EMPTY, KEY, kept_of, marked, with_record
@@ -15,19 +16,19 @@ from app.mapping.model import MappingFile
 from app.mapping.rows import Rows
 from app.mapping.rules import (
     CustomRule,
-    ElementRule,
     FieldRule,
     Rule,
     TemplateRule,
     instant,
-    readable,
 )
 from app.mapping.status import reads_active
+from app.mapping.unmapped import Unmapped
 from app.scim.attributes import Projection
-from app.scim.schema import PLATFORM_USER, AttributeRef, Resource, ResourceModel
+from app.scim.errors import InvalidValue
+from app.scim.schema import Resource, ResourceModel
 from app.wire.users import CustomAttributes, PlatformUser, UserCreate, UserListItem
 
-RESOURCE_FORM = 1
+RESOURCE_FORM = 2
 """The version of what `to_scim` makes of a user: raised with every change that shows a user differently."""
 
 
@@ -63,19 +64,13 @@ class UserMapping:
         self.model = model
         self.platform = file.platform
         self.status = file.status
+        self.catalogs = catalogs_of(file)
+        """Resources that the file lists: roles and entitlements."""
         self._rules = rules
         self._by_name = {r.ref.text: r for r in rules}
         # What depends on other rules' results comes last.
         self._write_order = sorted(rules, key=_write_rank)
-        self._covered = {
-            (r.ref.urn, r.ref.attribute.name, r.ref.sub.name if r.ref.sub else None) for r in rules
-        }
-        self._whole = {(urn, name) for urn, name, sub in self._covered if sub is None}
-        self._in_fields = {
-            (r.ref.urn, r.ref.attribute.name, r.ref.sub.name if r.ref.sub else None)
-            for r in rules
-            if isinstance(r, FieldRule | ElementRule)
-        }
+        self._unmapped = Unmapped(model, rules)
         self._rows = Rows(model, rules, file.status, file.platform)
         self.owned_keys = frozenset(
             {KEY, *(r.path[0] for r in rules if isinstance(r, CustomRule))},
@@ -114,7 +109,7 @@ class UserMapping:
                 ((g.group_id, g.name, g.membership_type == "DIRECT") for g in user.groups), base_url
             )
         if kept.attributes:
-            self._merge_kept(kept.attributes, resource)
+            self._unmapped.merge(kept.attributes, resource)
         schemas.extend(e.id for e in self.model.extensions if e.id in resource)
         created = instant(user.created_at)
         resource["meta"] = {
@@ -148,11 +143,19 @@ class UserMapping:
         the client sent even where they are as before. Raises `InvalidValue` where a value cannot be written.
         `active`, `status` and `password` are not part of it.
         """
+        for catalog in self.catalogs:
+            catalog.check(after, before or {})
         draft = Draft(after=after, before=before or {}, current=current, domain=domain, sent=sent)
-        for rule in self._write_order:
-            rule.write(draft)
-        self._keep_unmapped(draft)
-        return self._change(draft)
+        left_behind = self._unmapped.left_behind(draft.kept.attributes)
+        change = self._change(draft)
+        if left_behind and (change or any(draft.changed(ref) for ref in left_behind)):
+            # Values from an earlier mapping move to where their rules have them by now.
+            moving = Draft(after=after, before=before or {}, current=current, domain=domain, sent=sent)
+            moving.moved = frozenset(ref.text for ref in left_behind)
+            # One that its rule cannot take stays where it is: the client did not write it.
+            with suppress(InvalidValue):
+                change = self._change(moving)
+        return change
 
     def with_prior_status(self, change: UserChange, current: PlatformUser, prior: str | None) -> UserChange:
         """The change with the recorded status set, or cleared by None."""
@@ -165,6 +168,11 @@ class UserMapping:
         return msgspec.structs.replace(change, custom_attributes=with_record(whole, kept))
 
     def _change(self, draft: Draft) -> UserChange:
+        for rule in self._write_order:
+            rule.write(draft)
+        rest = self._unmapped.of(draft.after)
+        if draft.creating or draft.moved or rest != self._unmapped.of(draft.before):
+            draft.kept.attributes = rest
         current = draft.current
         custom = draft.custom_attributes()
         if current is None:
@@ -172,68 +180,6 @@ class UserMapping:
         fields = {k: v for k, v in draft.fields.items() if v != getattr(current, k)}
         same = custom == (current.custom_attributes or {})
         return UserChange(fields=fields, custom_attributes=None if same else custom)
-
-    def _unmapped(self, resource: Resource) -> dict[str, Any]:
-        """The part of a resource that no rule covers, extensions under their URN."""
-        found: dict[str, Any] = {}
-        for attribute in self.model.core.attributes:
-            if attribute.name in resource and attribute.name not in _NOT_KEPT:
-                rest = self._rest(None, attribute.name, resource[attribute.name])
-                if rest is not None:
-                    found[attribute.name] = rest
-        for extension in self.model.extensions:
-            if extension.id == PLATFORM_USER or extension.id not in resource:
-                continue
-            values = resource[extension.id]
-            rests = {name: self._rest(extension.id, name, value) for name, value in values.items()}
-            kept = {name: rest for name, rest in rests.items() if rest is not None}
-            if kept:
-                found[extension.id] = kept
-        return found
-
-    def _rest(self, urn: str | None, name: str, value: Any) -> Any:
-        if (urn, name) in self._whole:
-            return None
-        if not isinstance(value, dict):
-            return copy.deepcopy(value)
-        rest = {k: copy.deepcopy(v) for k, v in value.items() if (urn, name, k) not in self._covered}
-        return rest or None
-
-    def _keep_unmapped(self, draft: Draft) -> None:
-        after = self._unmapped(draft.after)
-        if draft.creating or after != self._unmapped(draft.before):
-            draft.kept.attributes = after
-
-    def _merge_kept(self, attributes: dict[str, Any], resource: Resource) -> None:
-        for key, value in attributes.items():
-            extension = self.model.extension(key)
-            if extension is None:
-                self._merge_one(None, key, value, resource)
-            elif isinstance(value, dict):
-                for name, inner in value.items():
-                    self._merge_one(extension.id, name, inner, resource)
-
-    def _merge_one(self, urn: str | None, name: str, value: Any, resource: Resource) -> None:
-        attribute = self.model.attribute(name, urn)
-        if attribute is None or attribute.name in _NOT_KEPT:
-            return
-        if (urn, attribute.name, None) in self._in_fields:
-            # A field of the platform is the truth, also where it is null: lists and searches go by it.
-            return
-        value = readable(value, AttributeRef(urn=urn, attribute=attribute))
-        if isinstance(value, dict):
-            value = {k: v for k, v in value.items() if (urn, attribute.name, k) not in self._in_fields}
-        if value is None or value == {}:
-            return
-        scope = resource if urn is None else resource.setdefault(urn, {})
-        mapped = scope.get(attribute.name)
-        if isinstance(mapped, dict) and isinstance(value, dict):
-            scope[attribute.name] = {**mapped, **value}
-        elif mapped is None:
-            scope[attribute.name] = value
-
-
-_NOT_KEPT = frozenset({"schemas", "id", "meta", "groups", "active", "password"})
 
 
 def _fingerprint(file: MappingFile) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from app.scim.errors import InvalidValue, Mutability
-from app.scim.schema import Attribute, AttributeRef, Resource, ResourceModel
+from app.scim.schema import Attribute
 from app.scim.values import canonical, hollow, missing_subs
 
 
@@ -43,24 +43,6 @@ def check_immutable(attribute: Attribute, current: Any, new: Any, *, path: str) 
     """Mutability unless the attribute may change, is unassigned, or stays as it is (RFC 7643 §2.2)."""
     if attribute.mutability == "immutable" and current is not None and new != current:
         raise Mutability(f"{path} is immutable: it cannot be changed once it has a value.")
-
-
-def keep_immutable(before: Resource, after: Resource, model: ResourceModel) -> Resource:
-    """`after` with the immutable attributes that it leaves out (RFC 7644 §3.5.1).
-
-    Raises Mutability where it has another value for one.
-    """
-    kept = dict(after)
-    for urn, attributes in ((None, model.attributes), *((e.id, e.attributes) for e in model.extensions)):
-        was = before if urn is None else before.get(urn, {})
-        will_be = after if urn is None else after.get(urn, {})
-        fixed = {a.name: a for a in attributes if a.mutability == "immutable" and a.name in was}
-        for name, attribute in fixed.items():
-            path = AttributeRef(urn=urn, attribute=attribute).text
-            check_immutable(attribute, was[name], will_be.get(name, was[name]), path=path)
-        if left_out := {name: was[name] for name in fixed if name not in will_be}:
-            kept = {**kept, **left_out} if urn is None else {**kept, urn: {**will_be, **left_out}}
-    return kept
 
 
 def add(current: list[Any], new: Iterable[Any], attribute: Attribute) -> tuple[list[Any], set[int]]:

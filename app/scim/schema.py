@@ -20,6 +20,8 @@ USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ENTERPRISE_USER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PLATFORM_USER = "urn:scim-bridge:schemas:2.0:PlatformUser"
+OKTA_ROLE = "urn:okta:scim:schemas:core:1.0:Role"
+OKTA_ENTITLEMENT = "urn:okta:scim:schemas:core:1.0:Entitlement"
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 RESOURCE_TYPE = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 SERVICE_PROVIDER_CONFIG = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
@@ -29,7 +31,7 @@ AttributeType: TypeAlias = Literal[
 ]
 
 
-class Attribute(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Attribute(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The characteristics of one attribute (RFC 7643 §2.2 and §7)."""
 
     name: str
@@ -54,7 +56,7 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return None
 
 
-class Schema(msgspec.Struct, frozen=True, kw_only=True):
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One schema: a URN and its attributes (RFC 7643 §7)."""
 
     id: str
@@ -164,7 +166,7 @@ class ResourceModel:
         description: str = "",
     ) -> None:
         self.name = name
-        """`User` or `Group`; also the resource type's id."""
+        """`User`, `Group`, …; also the resource type's id."""
         self.endpoint = endpoint
         """Relative to the base URL, such as `/Users`."""
         self.description = description
@@ -256,4 +258,23 @@ def group_model() -> ResourceModel:
     """The Group resource type (RFC 7643 §4.2)."""
     return ResourceModel(
         name="Group", endpoint="/Groups", core=load_schema("group"), description="A group of users."
+    )
+
+
+@cache
+def role_model() -> ResourceModel:
+    """Okta's Role resource type, of what `User.roles` may hold."""
+    return ResourceModel(
+        name="Role", endpoint="/Roles", core=load_schema("okta_role"), description="A role that users have."
+    )
+
+
+@cache
+def entitlement_model() -> ResourceModel:
+    """Okta's Entitlement resource type, of what `User.entitlements` may hold."""
+    return ResourceModel(
+        name="Entitlement",
+        endpoint="/Entitlements",
+        core=load_schema("okta_entitlement"),
+        description="An entitlement that users have.",
     )

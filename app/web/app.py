@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from litestar.utils import normalize_path
 
-from app.web import discovery, groups, health, me, root, users, webhooks
+from app.web import catalogs, discovery, groups, health, me, root, users, webhooks
 from app.web.auth import Authentication
 from app.web.exceptions import handle
 from app.web.limits import Protection
@@ -52,7 +52,14 @@ def create_app(services: Services) -> Litestar:
     scim = Router(
         path=BASE_PATH,
         middleware=[Authentication(), Protection()],
-        route_handlers=[users.router, groups.router, me.router, root.router, discovery.router],
+        route_handlers=[
+            users.router,
+            groups.router,
+            me.router,
+            *catalogs.routers,
+            root.router,
+            discovery.router,
+        ],
     )
     return Application(
         route_handlers=[scim, endpoint.router, health.router, webhooks.router],

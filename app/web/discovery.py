@@ -27,6 +27,7 @@ from app.web.auth import context_of
 from app.web.parameters import Parameters
 from app.web.reading import read
 from app.web.responses import scim_response
+from app.web.services import served_models
 
 ScimRequest = Request[Any, Any, Any]
 
@@ -70,7 +71,7 @@ async def schema(request: ScimRequest, urn: FromPath[str]) -> ASGIApp:
 
 
 def _models(request: ScimRequest) -> tuple[ResourceModel, ...]:
-    return (context_of(request).mapping.model, request.app.state.services.group_model)
+    return served_models(context_of(request), request.app.state.services)
 
 
 def _published(request: ScimRequest) -> tuple[Schema, ...]:

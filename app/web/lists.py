@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,9 +10,11 @@ from litestar import Request
 from litestar.types import ASGIApp
 from msgspec.structs import replace
 
+from app.bridge.catalogs import search_catalog
+from app.bridge.context import Context
 from app.bridge.explaining import as_json
 from app.bridge.pages import Part, by_cursor, by_index
-from app.bridge.query import Query
+from app.bridge.query import Found, Query
 from app.bridge.users import versioned
 from app.scim.attributes import apply
 from app.scim.errors import Forbidden, InvalidValue
@@ -25,7 +27,7 @@ from app.web.negotiation import JSON
 from app.web.parameters import Source
 from app.web.requests import read_query, read_root_queries, read_window
 from app.web.responses import scim_response
-from app.web.services import Services
+from app.web.services import Services, served_models
 
 ScimRequest = Request[Any, Any, Any]
 
@@ -46,10 +48,15 @@ async def search_groups(request: ScimRequest, source: Source) -> ASGIApp:
     return await _search(request, source, _services(request).group_model)
 
 
+async def search_listed(request: ScimRequest, source: Source, model: ResourceModel) -> ASGIApp:
+    """What the mapping lists of one resource type, by the parameters of `source`."""
+    return await _search(request, source, model)
+
+
 async def search_everything(request: ScimRequest, source: Source) -> ASGIApp:
-    """Users, then groups, by the parameters of `source` (RFC 7644 §3.4.2.1)."""
+    """Users, then groups, then what the mapping lists, by `source` (RFC 7644 §3.4.2.1)."""
     context = context_of(request)
-    models = (context.mapping.model, _services(request).group_model)
+    models = served_models(context, _services(request))
     return await _list(request, source, "/", read_root_queries(source, context, models))
 
 
@@ -88,9 +95,8 @@ async def _list(
     # HEAD shows no page, so that none is read; whatever refuses the query refuses it all the same.
     headless = request.method == "HEAD"
     count = 0 if headless else window.count
-    runs = {"User": services.search.run, "Group": services.group_search.run}
     parts = [
-        Part(resource_type=model.name, query=query, run=partial(runs[model.name], context))
+        Part(resource_type=model.name, query=query, run=_run(services, context, model))
         for model, query in queries.items()
     ]
     if window.cursor is None:
@@ -108,8 +114,19 @@ async def _list(
     )
 
 
+def _run(
+    services: Services, context: Context, model: ResourceModel
+) -> Callable[[Query], Coroutine[Any, Any, Found]]:
+    """Who answers queries for a resource type."""
+    if model is context.mapping.model:
+        return partial(services.search.run, context)
+    if model is services.group_model:
+        return partial(services.group_search.run, context)
+    return partial(search_catalog, context, model)
+
+
 def _shown(queries: Mapping[ResourceModel, Query], pages: Sequence[list[Resource]]) -> list[Resource]:
-    """What the clients asked to see; users get their version here, groups have it."""
+    """What the clients asked to see; users get their version here, others have it."""
     shown = []
     for (model, query), page in zip(queries.items(), pages, strict=True):
         for resource in page:

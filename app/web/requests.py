@@ -109,7 +109,7 @@ def read_root_queries(
         searched = {m: None if f is True else f for m, f in narrowed.items() if f is not False}
     if (source.one("sortBy") or "").strip() and len(searched) > 1:
         raise InvalidValue(
-            "sortBy cannot order users among groups: search /Users or /Groups, or add "
+            "sortBy cannot order users among groups: search one endpoint such as /Users, or add "
             'meta.resourceType eq "User" to the filter'
         )
     return {m: _query(source, context, m, f) for m, f in searched.items()}

@@ -18,7 +18,7 @@ ScimRequest = Request[Any, Any, Any]
 
 @read("/")
 async def list_everything(request: ScimRequest) -> ASGIApp:
-    """List or search users and groups."""
+    """List or search all resources."""
     return await search_everything(request, Parameters(request))
 
 

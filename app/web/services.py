@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import Events
 from app.bridge.explaining import Explainer
@@ -47,3 +48,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     grants: Grants
     limits: Limits
     health: Health
+
+
+def served_models(context: Context, services: Services) -> tuple[ResourceModel, ...]:
+    """The resource types that a connection is served: users, groups, and what its mapping lists."""
+    return (context.mapping.model, services.group_model, *(c.model for c in context.mapping.catalogs))

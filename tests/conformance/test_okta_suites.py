@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from exchanges import ABSENT, DATA, at, load, replay
+from groups_served import connect
 
 if TYPE_CHECKING:
     from conftest import Serve, Served
@@ -29,9 +30,23 @@ def test_the_suite_passes(name: str, alone: Served) -> None:
         replay(load(OKTA / f"{name}.json"), alone.base_url, alone.token, platform)
 
 
+@pytest.mark.parametrize("endpoint", ["/Roles", "/Entitlements"])
+def test_the_entitlements_suite_passes(endpoint: str, served: Served) -> None:
+    mapping = DATA / "mappings" / "catalogs.toml"
+    token = connect(served, f"suite-{endpoint[1:].lower()}", "--mapping", str(mapping))
+    suite = load(OKTA / "entitlements.json")
+    suite["variables"]["EntitlementEndpoint"] = endpoint
+    with served.platform() as platform:
+        replay(suite, served.base_url, token, platform)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "assertions"),
-    [("spec.json", "Okta-SCIM-20-SPEC-Test.json", 52), ("crud.json", "Okta-SCIM-20-CRUD-Test.json", 13)],
+    [
+        ("spec.json", "Okta-SCIM-20-SPEC-Test.json", 52),
+        ("crud.json", "Okta-SCIM-20-CRUD-Test.json", 13),
+        ("entitlements.json", "Okta-SCIM-20-Entitlements-Test.json", 6),
+    ],
 )
 def test_every_assertion_of_the_original_is_made(ours: str, theirs: str, assertions: int) -> None:
     original = SUITES / theirs

@@ -57,9 +57,15 @@ def mapping_tables() -> str:
         ("Capabilities", "`[platform]`: what the platform can do"),
         ("StatusRules", "`[status]`"),
         ("UserRule", "`[[user]]`: one rule an attribute"),
+        ("RoleEntry", "`[[roles]]`, and `[[entitlements]]` likewise"),
+        ("EntitlementEntry", "`[[entitlements]]` only"),
     ):
+        camel = struct.endswith("Entry")
         lines = [f"{place}:", "", "| Key | Meaning |", "|---|---|"]
-        lines += [f"| `{name}` | {doc} |" for name, _, doc in documented_fields(source, struct)]
+        lines += [
+            f"| `{camel_case(name) if camel else name}` | {doc} |"
+            for name, _, doc in documented_fields(source, struct)
+        ]
         parts.append("\n".join(lines))
     lines = [
         'Transforms, as in `transform = [{ kind = "lower" }]`:',
@@ -72,6 +78,12 @@ def mapping_tables() -> str:
         doc = " ".join((transform.__doc__ or "").split())
         lines.append(f"| `{transform.__struct_config__.tag}` | {keys} | {doc} |")
     return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def camel_case(name: str) -> str:
+    """A field's key in a file whose keys are SCIM's."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def section(name: str, text: str) -> str:

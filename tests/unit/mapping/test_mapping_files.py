@@ -15,8 +15,17 @@ MAILS = '[[user]]\nscim = "emails"\nfield = "email"\n'
 FULL = HEAD + NAME + MAILS
 
 
+ROLE = '[[roles]]\nid = "{}"\ndisplayName = "R"\n'
+
+
 def rule(text: str) -> str:
     return f"{FULL}[[user]]\n{text}\n"
+
+
+def schema(*attributes: str, urn: str = "urn:x:2.0:Badge") -> str:
+    """A file with one extension schema of these attributes."""
+    listed = "".join(f"[[schemas.attributes]]\n{a}\n" for a in attributes)
+    return f'{FULL}[[schemas]]\nid = "{urn}"\nname = "B"\n{listed or "attributes = []"}\n'
 
 
 @pytest.mark.parametrize(
@@ -109,6 +118,62 @@ def rule(text: str) -> str:
             "schemas[0].id",
             "of one's own",
         ),
+        *(
+            (schema(urn=urn), "schemas[0].id", "already")
+            for urn in (
+                "urn:ietf:params:scim:schemas:extension:enterprise:2.0:USER",
+                "urn:scim-bridge:schemas:2.0:PlatformUser",
+                "urn:ietf:params:scim:schemas:core:2.0:User",
+            )
+        ),
+        *((schema(urn=urn), "schemas[0].id", "URN") for urn in ("urn:", "urn:x", "urn:x:a b", "urn:x:a/b")),
+        (
+            schema() + '[[schemas]]\nid = "URN:X:2.0:BADGE"\nname = "C"\nattributes = []\n',
+            "schemas[1].id",
+            "already",
+        ),
+        (schema('name = "a"\nmultivalued = true'), "schemas[0].attributes[0]", "multivalued"),
+        (schema('name = "a"\ntype = "text"'), "schemas[0].attributes[0].type", "text"),
+        *(
+            (schema(f'name = "{name}"'), f"schemas[0].attributes[0] ({name})", "a name is")
+            for name in ("", "1a", "a.b", "a b", "$ref", "a[")
+        ),
+        (schema('name = "a"', 'name = "A"'), "schemas[0].attributes[1] (A)", "already"),
+        (schema('name = "a"\ntype = "complex"'), "schemas[0].attributes[0] (a)", "needs them"),
+        (
+            schema('name = "a"\nsubAttributes = [{ name = "b" }]'),
+            "schemas[0].attributes[0] (a)",
+            "belong to type complex",
+        ),
+        (
+            schema(
+                'name = "a"\ntype = "complex"\n'
+                'subAttributes = [{ name = "b", type = "complex", subAttributes = [{ name = "c" }] }]'
+            ),
+            "schemas[0].attributes[0] (a).subAttributes[0] (b)",
+            "cannot be complex",
+        ),
+        (schema('name = "a"\nmutability = "writeOnly"'), "schemas[0].attributes[0] (a)", "never"),
+        *(
+            (schema(f'name = "a"\nuniqueness = "server"\n{more}'), "schemas[0].attributes[0] (a)", reason)
+            for more, reason in (
+                ("multiValued = true", "single values only"),
+                ('type = "complex"\nsubAttributes = [{ name = "b" }]', "single values only"),
+                ('returned = "never"', "cannot be searched"),
+            )
+        ),
+        (
+            schema('name = "a"\nmutability = "readOnly"')
+            + '[[user]]\nscim = "urn:x:2.0:Badge:a"\ncustom = "t"\n',
+            "user[2] (urn:x:2.0:Badge:a)",
+            "direction must be read",
+        ),
+        *((FULL + ROLE.format(bad), "roles[0].id", "an id is") for bad in ("", "a/b", "..", "a b", "é")),
+        (FULL + ROLE.format("a") * 2, "roles[1].id", "a is listed already"),
+        (FULL + '[[roles]]\nid = "a"\n', "roles[0]", "displayName"),
+        (FULL + ROLE.format("a") + 'type = "x"\n', "roles[0]", "type"),
+        ('closed = ["roles"]\n' + FULL, "closed", "no list of roles"),
+        ('closed = ["groups"]\n' + FULL, "closed[0]", "groups"),
     ],
 )
 def test_a_bad_file_is_refused_with_file_key_and_reason(text: str, key: str, reason: str) -> None:
@@ -165,6 +230,12 @@ def test_every_shipped_mapping_loads() -> None:
 def test_a_smallest_file() -> None:
     mapping = parse_mapping(FULL, "t.toml")
     assert mapping.owned_keys == {"scim"}
+
+
+def test_an_extension_in_the_branch_that_entra_proposes() -> None:
+    urn = "urn:ietf:params:scim:schemas:extension:Contoso:2.0:User"
+    mapping = parse_mapping(schema('name = "tag"', urn=urn), "t.toml")
+    assert mapping.model.attribute("tag", urn) is not None
 
 
 def test_the_editor_schema_knows_every_key() -> None:

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from app.scim.dialect import LENIENT, STRICT, Dialect
-from app.scim.elements import keep_immutable
 from app.scim.errors import (
     InvalidFilter,
     InvalidPath,
@@ -23,6 +22,7 @@ from app.scim.errors import (
 )
 from app.scim.messages import PATCH_OP
 from app.scim.patch import Operation, apply_patch, read_patch
+from app.scim.replace import completed
 from app.scim.schema import ENTERPRISE_USER as ENT
 from app.scim.schema import (
     GROUP,
@@ -771,15 +771,15 @@ def test_a_group_of_ten_thousand_takes_a_batch() -> None:
 def test_a_put_keeps_what_is_immutable() -> None:
     before = {"displayName": "g", BADGE: {"number": "1", "tags": ["a"]}}
     after = {"displayName": "h", BADGE: {"tags": ["b"]}}
-    assert keep_immutable(before, after, BADGES) == {
+    assert completed(before, after, BADGES) == {
         "displayName": "h",
         BADGE: {"tags": ["b"], "number": "1"},
     }
-    assert keep_immutable(before, {"displayName": "h"}, BADGES) == {
+    assert completed(before, {"displayName": "h"}, BADGES) == {
         "displayName": "h",
         BADGE: {"number": "1"},
     }
-    assert keep_immutable(before, before, BADGES) == before
-    assert keep_immutable({}, {BADGE: {"number": "2"}}, BADGES) == {BADGE: {"number": "2"}}
+    assert completed(before, before, BADGES) == before
+    assert completed({}, {BADGE: {"number": "2"}}, BADGES) == {BADGE: {"number": "2"}}
     with pytest.raises(Mutability, match="number is immutable"):
-        keep_immutable(before, {BADGE: {"number": "2"}}, BADGES)
+        completed(before, {BADGE: {"number": "2"}}, BADGES)
