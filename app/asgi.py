@@ -15,6 +15,7 @@ from app.bridge.events import PlatformEvents
 from app.bridge.explaining import Explainer
 from app.bridge.forgetting import Forgetting
 from app.bridge.group_backend import GroupBackend
+from app.bridge.group_guard import GroupGuard
 from app.bridge.group_resources import GroupResources
 from app.bridge.group_search import GroupSearch
 from app.bridge.groups import Groups
@@ -31,8 +32,16 @@ from app.bridge.sweeping import Sweeper
 from app.bridge.unique_values import UniqueValues
 from app.bridge.upkeep import Schedule, Upkeep
 from app.bridge.user_calls import UserCalls
+from app.bridge.user_guard import UserGuard
 from app.bridge.user_recovery import UserRecovery
-from app.bridge.user_writing import USER_CREATE, USER_DELETE, USER_UPDATE, UserWriter
+from app.bridge.user_writing import (
+    USER_CREATE,
+    USER_DELETE,
+    USER_RETIRE,
+    USER_REVIVE,
+    USER_UPDATE,
+    UserWriter,
+)
 from app.bridge.users import Users
 from app.config import Settings
 from app.platform.auth import ClientCredentials
@@ -240,11 +249,11 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         settle_s=settings.settle_s,
         owner=new_id("own"),
     )
-    calls = UserCalls(platform)
+    group_client = GroupClient(platform, path=settings.platform_groups_path)
+    calls = UserCalls(platform, group_client)
     forgetting = Forgetting(store, indexing)
     user_recovery = UserRecovery(calls, resources, indexing, forgetting)
-    group_client = GroupClient(platform, path=settings.platform_groups_path)
-    platform_groups = PlatformGroups(platform, group_client, store.group_records, journaling)
+    platform_groups = PlatformGroups(platform, group_client, store.index, store.group_records, journaling)
     recovery = Recovery(
         journaling,
         locks,
@@ -253,6 +262,8 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             USER_CREATE: user_recovery.create,
             USER_UPDATE: user_recovery.update,
             USER_DELETE: user_recovery.delete,
+            USER_RETIRE: user_recovery.retire,
+            USER_REVIVE: user_recovery.revive,
             GROUP_CREATE: platform_groups.recover_create,
             GROUP_UPDATE: platform_groups.recover_update,
         },
@@ -262,10 +273,11 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             keep_s=settings.journal_keep_s,
         ),
     )
-    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling)
+    guard = UserGuard(platform, store.index, indexing, store.deprovisionings)
+    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling, guard)
     search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
     unique = UniqueValues(search, locks)
-    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery, unique)
+    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery, guard, unique)
     model = group_model()
     backends: dict[str, GroupBackend] = {
         "platform": platform_groups,
@@ -286,6 +298,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             store.group_records,
             locks,
             model,
+            GroupGuard(platform, backends, store),
             journaling,
             recovery,
         ),

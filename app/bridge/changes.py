@@ -24,6 +24,14 @@ def replaced(context: Context, before: Resource, wanted: Resource) -> Resource:
     return after
 
 
+def revived(before: Resource, wanted: Resource) -> Resource:
+    """A user that SCIM had deleted, after a POST of `wanted`: as created, but for what a PUT cannot undo."""
+    after = {name: before[name] for name in ("locale", "timezone") if name in before} | wanted
+    after[PLATFORM_USER] = _without_status(before) | wanted.get(PLATFORM_USER, {})
+    # What is created is active unless the client says otherwise.
+    return after if "status" in after[PLATFORM_USER] else {"active": True, **after}
+
+
 def patched(context: Context, before: Resource, operations: Sequence[Operation]) -> Resource:
     """The user after a PATCH; raises `ScimError` where an operation cannot be applied."""
     # `active` and the status are taken out first: what stands there afterwards, the client wrote.

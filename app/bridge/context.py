@@ -6,14 +6,18 @@ from typing import Literal
 
 import msgspec
 
+from app.bridge.rules import GroupRules, UserRules
 from app.mapping.users import UserMapping
 from app.scim.dialect import Dialect
+from app.store.deprovisionings import GuardLimits
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """One connection, resolved. Built once for a connection and shared by its requests."""
 
     connection_id: str
+    connection: str
+    """The connection's name."""
     tenant_id: str
     domain: str
     """The provisioning domain that externalId belongs to (RFC 7643 §3.1)."""
@@ -35,3 +39,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client may ask how a search would be answered."""
     group_patch_answers: bool
     """Whether PATCH on a group answers with the resource instead of 204."""
+    deprovision: Literal["delete", "disable", "refuse"]
+    """What a DELETE of a user does."""
+    guard: GuardLimits | None
+    """How many users may be deactivated and deleted; None: any number."""
+    protected_users: UserRules
+    """Users that are read-only."""
+    protected_groups: GroupRules
+    """Groups that are read-only."""
+    group_scope: GroupRules | None
+    """Groups that are not read-only; None: all but the protected ones."""

@@ -13,8 +13,9 @@ from app.bridge.context import Context
 from app.bridge.query import Query
 from app.bridge.resources import Resources
 from app.bridge.search import Search
-from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserStep
+from app.bridge.steps import FieldStep, ResetPassword, SetFields, SetStatus
 from app.bridge.writing import plan_write
+from app.mapping.deleted import is_deleted
 from app.planning.calls import Call
 from app.planning.explain import Explanation, explain
 from app.planning.lookups import PLATFORM_ID, match_for
@@ -89,6 +90,8 @@ class Explainer:
         except Missing as exc:
             raise _not_found(user_id) from exc
         before = await self._resources.one(context, current)
+        if is_deleted(before):
+            raise _not_found(user_id)
         after = patched(context, before, operations)
         write = plan_write(context, current, after, before=before)
         user = f"{USERS_PATH.format(tenant_id=quote(context.tenant_id, safe=''))}/{quote(user_id, safe='')}"
@@ -119,7 +122,7 @@ def as_json(explained: Explained) -> Any:
     return msgspec.to_builtins(explained)
 
 
-def _write_call(context: Context, current: PlatformUser, path: str, step: UserStep) -> Call:
+def _write_call(context: Context, current: PlatformUser, path: str, step: FieldStep) -> Call:
     match step:
         case SetFields():
             body = step.body(current, merges=context.mapping.platform.merges_custom_attributes)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from app.bridge.context import Context
 from app.bridge.indexing import Indexing
 from app.bridge.local_groups import DELETED_USERS
 from app.bridge.locks import user_key
+from app.scim.schema import Resource
 from app.store.store import Store
 
 
@@ -30,6 +31,22 @@ class Forgetting:
         await self._leave(context, user_id, group_ids)
         await self._indexing.deleted(context, user_id)
         await self._end(context, user_id)
+
+    async def hide(
+        self,
+        context: Context,
+        resource: Resource,
+        group_ids: Iterable[str] = (),
+        *,
+        ends: Sequence[str] = (),
+    ) -> None:
+        """After a deletion for SCIM alone: in no group, and in the index as what holds its name.
+
+        The journal's entries `ends` end with it.
+        """
+        await self._store.group_records.raise_version(context.tenant_id, DELETED_USERS)
+        await self._leave(context, resource["id"], group_ids)
+        await self._indexing.recorded(context, resource, ends=ends)
 
     async def forget_missing(self, context: Context, user_id: str) -> None:
         """Where the platform has no such user: somebody may have been deleted, and not wholly forgotten."""

@@ -13,6 +13,7 @@ from app.bridge.context import Context
 from app.bridge.faults import DEFAULT_RETRY_S, scim_error
 from app.bridge.group_backend import GroupWrite
 from app.bridge.group_errors import unknown_members
+from app.bridge.group_guard import GroupGuard
 from app.bridge.group_resources import GroupResources, check_id, group_missing
 from app.bridge.journaling import Journaling
 from app.bridge.locks import KeyedLocks, group_key, group_name_key
@@ -40,6 +41,7 @@ class Groups:
         records: GroupRecords,
         locks: KeyedLocks,
         model: ResourceModel,
+        guard: GroupGuard,
         journaling: Journaling,
         recovery: Recovery,
     ) -> None:
@@ -47,6 +49,7 @@ class Groups:
         self._records = records
         self._locks = locks
         self._model = model
+        self._guard = guard
         self._journaling = journaling
         self._recovery = recovery
 
@@ -75,6 +78,7 @@ class Groups:
         """
         wanted = self._read_body(context, body)
         delta = Delta(add=members_of(_raw_members(body), self._model, context.dialect))
+        await self._guard.creation(context, wanted["displayName"], delta)
         await self._check_members(context, delta)
         while True:
             made = await self._recovery.first(partial(self._create, context, wanted, delta, with_members))
@@ -91,7 +95,7 @@ class Groups:
         name = wanted["displayName"]
         key = group_name_key(context, name)
         async with self._locks.hold(key):
-            if (entry := await self._journaling.made_before(context, GROUP_CREATE, key)) is not None:
+            if (entry := await self._journaling.made_before(context, key, GROUP_CREATE)) is not None:
                 return entry
             await self._check_name(context, name)
             write = GroupWrite(name=name, delta=delta, external_id=wanted.get("externalId"))
@@ -132,7 +136,6 @@ class Groups:
             async with self._held(context, group_id) as ends:
                 head = await self._resources.head(context, group_id)
                 await self._check_version(context, group_id, if_match)
-                await self._check_members(context, delta)
                 await self._write(context, group_id, delta, ends, head=head, after=wanted)
 
         await self._recovery.first(work)
@@ -160,7 +163,6 @@ class Groups:
                     whole = await self._resources.get(context, group_id, with_members=True)
                     members = whole.get("members", ())
                 delta = add_up(resolved(steps, members, self._model, context.dialect))
-                await self._check_members(context, delta)
                 await self._write(context, group_id, delta, ends, head=head, after=after)
 
         await self._recovery.first(work)
@@ -177,6 +179,7 @@ class Groups:
             head = await self._resources.backend(context).get(context, group_id)
             if head is not None:
                 await self._check_version(context, group_id, if_match)
+                await self._guard.deletion(context, head)
                 await self._resources.backend(context).delete(context, group_id)
             ends = [e.id for e in await self._journaling.journal.find([key])]
             await self._records.forget(context.tenant_id, group_id, ends=ends)
@@ -202,6 +205,8 @@ class Groups:
         after: Resource | None = None,
     ) -> None:
         """Write what differs; `after` is the group as it is to be apart from its members."""
+        delta = await self._guard.change(context, group_id, delta, head, after)
+        await self._check_members(context, delta)
         write = GroupWrite(delta=delta)
         async with AsyncExitStack() as held:
             if head is not None and after is not None:

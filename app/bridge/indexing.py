@@ -15,6 +15,7 @@ import structlog
 
 from app.bridge.context import Context
 from app.bridge.fan_out import gathered
+from app.mapping.deleted import is_deleted
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing, Unreadable
 from app.scim.index import index_entries
@@ -134,9 +135,11 @@ def plain_resource(context: Context, user: PlatformUser) -> Resource:
 
 
 def indexed_user(context: Context, resource: Resource) -> tuple[IndexedUser, list[LinkEntry]]:
-    """What is kept of a user: in `live` mode only what lookups need."""
-    entries = index_entries(resource, context.mapping.model) if context.indexed else ()
-    user = IndexedUser(id=resource["id"], created=resource["meta"]["created"], entries=entries)
+    """What is kept of a user: in `live` mode only what lookups need, of a deleted one the links alone."""
+    hidden = is_deleted(resource)
+    shown = context.indexed and not hidden
+    entries = index_entries(resource, context.mapping.model) if shown else ()
+    user = IndexedUser(id=resource["id"], created=resource["meta"]["created"], entries=entries, hidden=hidden)
     return user, links_of(resource, context.domain)
 
 
@@ -145,7 +148,8 @@ def links_of(resource: Resource, domain: str) -> list[LinkEntry]:
     entries = []
     if user_name := resource.get("userName"):
         entries.append(LinkEntry(kind="userName", value=user_name))
-    if external_id := resource.get("externalId"):
+    # A deleted user is only looked for by what is unique.
+    if not is_deleted(resource) and (external_id := resource.get("externalId")):
         entries.append(LinkEntry(kind="externalId", value=external_id, domain=domain))
     entries.extend(
         LinkEntry(kind="email", value=email["value"])

@@ -121,14 +121,14 @@ class Journaling:
             raise Unfinished(blocking)
         return found
 
-    async def made_before(self, context: Context, kind: str, key: str) -> Entry | None:
-        """The creation of this kind and name that the client, or another of its domain, never heard of.
+    async def made_before(self, context: Context, key: str, *kinds: str) -> Entry | None:
+        """The creation, of one of these kinds, that the client, or another of its domain, never heard of.
 
         Raises `Unfinished` as `check` does.
         """
         for entry in await self.check([key]):
             ours = context.connection_id == entry.connection_id or context.domain == entry.domain
-            if entry.kind == kind and entry.resource_id is not None and ours:
+            if entry.kind in kinds and entry.resource_id is not None and ours:
                 return entry
         return None
 

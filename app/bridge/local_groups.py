@@ -12,6 +12,7 @@ from app.bridge.group_backend import GroupWrite, Heads, Made, Membership
 from app.bridge.group_errors import name_taken, unknown_members
 from app.bridge.listing import full_users
 from app.mapping.groups import GroupHead, Member
+from app.mapping.kept import kept_of
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
 from app.scim.errors import InvalidValue, TooMany
@@ -68,7 +69,7 @@ class StoredGroups:
         users = [m.value for m in usable if m.type != "Group" and m.value not in groups]
         async with aclosing(full_users(self._platform, context.tenant_id, users)) as reads:
             async for user_id, user in reads:
-                if user is not None:
+                if user is not None and kept_of(user.custom_attributes).deleted is None:
                     found.append(Member(id=user_id, display=user.display_name))
         return tuple(found)
 
@@ -78,7 +79,9 @@ class StoredGroups:
         rows, _ = await self._joining(context, "", write.delta.add)
         name = write.name or ""
         try:
-            made = await self._groups.create(context.tenant_id, name, rows, also=self._also(context, write))
+            made = await self._groups.create(
+                context.tenant_id, name, rows, also=self._also(context, write, creator=context.connection_id)
+            )
         except NameTaken as exc:
             raise name_taken(name) from exc
         await self._look_again(context, made.id, rows, deletions)
@@ -149,8 +152,12 @@ class StoredGroups:
             gone = [row.id for row in rows if row.id not in still]
             await self._groups.change(context.tenant_id, group_id, remove=gone)
 
-    def _also(self, context: Context, write: GroupWrite, ends: Sequence[str] = ()) -> Also:
-        change = RecordChange(domain=context.domain, external_id=write.external_id, ends=tuple(ends))
+    def _also(
+        self, context: Context, write: GroupWrite, ends: Sequence[str] = (), creator: str | None = None
+    ) -> Also:
+        change = RecordChange(
+            domain=context.domain, external_id=write.external_id, creator=creator, ends=tuple(ends)
+        )
         return lambda db, group_id: self._records.make(db, context.tenant_id, group_id, change)
 
     async def _deletions(self, context: Context) -> int:

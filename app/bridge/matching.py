@@ -14,6 +14,7 @@ from app.bridge.indexing import Indexing
 from app.bridge.listing import full_users, read_all
 from app.bridge.resources import Resources
 from app.bridge.upkeep import Upkeep
+from app.mapping.deleted import is_deleted
 from app.mapping.rules import ElementRule
 from app.planning.plan import Match
 from app.platform.client import PlatformClient
@@ -42,6 +43,10 @@ class Matching:
 
     async def find(self, context: Context, match: Match) -> list[Resource]:
         """The matching users as resources without version, or an empty list; raises `PlatformError`."""
+        return [r for r in await self.find_all(context, match) if not is_deleted(r)]
+
+    async def find_all(self, context: Context, match: Match) -> list[Resource]:
+        """`find`, with those who are deleted for SCIM and kept by the platform: their values are taken."""
         match match.kind:
             case "userName":
                 return await self._by_user_name(context, match)
@@ -51,19 +56,22 @@ class Matching:
                 return await self._by_email(context, match)
 
     async def _by_user_name(self, context: Context, match: Match) -> list[Resource]:
-        """One user at most (RFC 7643 §4.1.1, uniqueness `server`): the first that is confirmed."""
+        """One user at most (RFC 7643 §4.1.1, uniqueness `server`): the first that is confirmed.
+
+        A deleted user does not end the search: by its address another may have the same name.
+        """
         tried: set[str] = set()
         found = await self._linked(context, match, tried, fresh=False, first=True)
-        if found:
+        if found and not is_deleted(found[-1]):
             return found
         if match.search is None:
             await self._up_to_date(context)
-            return await self._linked(context, match, tried, fresh=True, first=True)
+            return found + await self._linked(context, match, tried, fresh=True, first=True)
         rows = await self._searched(context, match.search)
         # The row shows the address but not the user name: most often they are the same.
         folded = match.value.casefold()
         ids = [r.id for r in sorted(rows, key=lambda r: r.email.casefold() != folded) if r.id not in tried]
-        return await self._noticed(context, match, ids, first=True)
+        return found + await self._noticed(context, match, ids, first=True)
 
     async def _by_external_id(self, context: Context, match: Match) -> list[Resource]:
         """All users that carry it: externalId is not unique (RFC 7643 §3.1)."""
@@ -80,7 +88,8 @@ class Matching:
         await self._up_to_date(context)
         found = await self._linked(context, match, tried, fresh=True)
         rule = context.mapping.rule_for("emails")
-        if match.search is None or not isinstance(rule, ElementRule) or (found and context.indexed):
+        known = context.indexed and not all(map(is_deleted, found))
+        if match.search is None or not isinstance(rule, ElementRule) or known:
             return found
         folded = match.search.casefold()
         rows = await self._searched(context, match.search)
@@ -110,7 +119,7 @@ class Matching:
                     await self._indexing.mark(context.tenant_id, [user_id])
                 else:
                     found.append(resource)
-                    if first:
+                    if first and not is_deleted(resource):
                         break
         return found
 
@@ -143,7 +152,7 @@ class Matching:
                 if resource is not None and has(resource, match):
                     await self._indexing.confirm(context, {user_id: resource}, revisions)
                     found.append(resource)
-                    if first:
+                    if first and not is_deleted(resource):
                         break
         return found
 

@@ -32,6 +32,7 @@ from app.scim.evaluate import parse_instant
 from app.scim.group_changes import MemberRef
 from app.store.group_records import GroupRecord, GroupRecords, RecordChange
 from app.store.journal_records import Entry
+from app.store.user_index import UserIndex
 
 _log = structlog.get_logger(__name__)
 
@@ -46,27 +47,32 @@ class PlatformGroups(PlatformGroupReads):
     """Members are added in blind batches and removed one by one; the list is read only where it must be."""
 
     def __init__(
-        self, platform: PlatformClient, groups: GroupClient, records: GroupRecords, journaling: Journaling
+        self,
+        platform: PlatformClient,
+        groups: GroupClient,
+        index: UserIndex,
+        records: GroupRecords,
+        journaling: Journaling,
     ) -> None:
-        super().__init__(platform, groups)
+        super().__init__(platform, groups, index)
         self._calls = GroupCalls(platform, groups)
         self._records = records
         self._journaling = journaling
 
     async def create(self, context: Context, write: GroupWrite, *, with_members: bool) -> Made:
         """One POST, and one for every batch of members; then both are read back."""
-        name = write.name or ""
+        name, creator = write.name or "", context.connection_id
         plan = GroupPlan(create=name, links=True, external_id=write.linked_to)
-        plan = _adding(context, plan, write.delta.add, members_now=frozenset())
+        plan = await self._adding(context, plan, write.delta.add, members_now=frozenset())
         keys = [group_name_key(context, name)]
         hand = await self._journaling.begin(context, GROUP_CREATE, keys, plan.to_json())
         head = await self._created(context, name, hand)
         if not plan.steps:
-            version = await self._settle(context, head.id, plan, [hand.id])
+            version = await self._settle(context, head.id, plan, [hand.id], creator)
             return _made(head, plan, version, with_members=with_members)
         await hand.keep(resource_id=head.id, keys=[group_key(context, head.id)])
         plan = await self._done(context, head.id, plan, hand)
-        version = await self._settle(context, head.id, plan, [])
+        version = await self._settle(context, head.id, plan, [], creator)
         try:
             head = await self._head(context, head.id)
             members = await self.members(context, head.id) if with_members else None
@@ -132,7 +138,7 @@ class PlatformGroups(PlatformGroupReads):
         except Missing:
             await hand.end()
             return
-        await self._settle(context, group_id, plan, [])
+        await self._settle(context, group_id, plan, [], entry.connection_id)
         await hand.keep(state="done-unacknowledged")
 
     async def _created(self, context: Context, name: str, hand: InHand) -> GroupHead:
@@ -175,15 +181,37 @@ class PlatformGroups(PlatformGroupReads):
             removed = [i for i in members if i not in keep]
             new = [m for m in delta.only if m.value not in members]
             plan = replace(plan, knows=len(new) < len(delta.only) or not delta.only)
-            plan = _adding(context, plan, new, members_now=frozenset(members))
+            plan = await self._adding(context, plan, new, members_now=frozenset(members))
         elif delta.add:
             size = context.mapping.platform.members_per_call
             known: frozenset[str] | None = None
             if len(delta.add) > size or removed:
                 known = await self._few_members(context, group_id)
-            plan = _adding(context, plan, delta.add, members_now=known)
+            plan = await self._adding(context, plan, delta.add, members_now=known)
         usable = candidates([MemberRef(value=i) for i in removed])
         return replace(plan, steps=(*plan.steps, *(RemoveMembers(ids=ids) for ids in parts(usable, FAN_OUT))))
+
+    async def _adding(
+        self,
+        context: Context,
+        plan: GroupPlan,
+        members: Sequence[MemberRef],
+        *,
+        members_now: frozenset[str] | None,
+    ) -> GroupPlan:
+        """The plan with the additions; raises `InvalidValue` where not one of them is possible."""
+        ids = candidates(members)
+        hidden = await self._index.hidden(context.tenant_id, ids)
+        ids = [i for i in ids if i not in hidden]
+        possible = set(ids)
+        unknown = tuple(m.value for m in members if m.value not in possible)
+        if unknown and not ids and not plan.knows:
+            raise unknown_members(unknown)
+        steps: list[GroupStep] = []
+        for batch in parts(ids, context.mapping.platform.members_per_call):
+            new = None if members_now is None else tuple(i for i in batch if i not in members_now)
+            steps.append(AddMembers(ids=batch, new=new))
+        return replace(plan, steps=(*plan.steps, *steps), unknown=unknown)
 
     async def _done(self, context: Context, group_id: str, plan: GroupPlan, hand: InHand | None) -> GroupPlan:
         """Make all steps for a client; raises what it is to be told, with everything taken back or left."""
@@ -247,9 +275,19 @@ class PlatformGroups(PlatformGroupReads):
         else:
             await self._calls.take_back(context, group_id, plan, hand)
 
-    async def _settle(self, context: Context, group_id: str, plan: GroupPlan, ends: Sequence[str]) -> int:
+    async def _settle(
+        self,
+        context: Context,
+        group_id: str,
+        plan: GroupPlan,
+        ends: Sequence[str],
+        creator: str | None = None,
+    ) -> int:
         change = RecordChange(
-            domain=context.domain, external_id=plan.external_id if plan.links else UNSET, ends=tuple(ends)
+            domain=context.domain,
+            external_id=plan.external_id if plan.links else UNSET,
+            creator=creator,
+            ends=tuple(ends),
         )
         return await self._records.settle(context.tenant_id, group_id, change)
 
@@ -273,22 +311,6 @@ class PlatformGroups(PlatformGroupReads):
         page = await self._groups.members(context.tenant_id, group_id, page=1, per_page=size)
         found = frozenset(row.user_id for row in page.data)
         return found if len(found) == page.pagination.total_items else None
-
-
-def _adding(
-    context: Context, plan: GroupPlan, members: Sequence[MemberRef], *, members_now: frozenset[str] | None
-) -> GroupPlan:
-    """The plan with the additions; raises `InvalidValue` where not one of them is possible."""
-    ids = candidates(members)
-    possible = set(ids)
-    unknown = tuple(m.value for m in members if m.value not in possible)
-    if unknown and not ids and not plan.knows:
-        raise unknown_members(unknown)
-    steps: list[GroupStep] = []
-    for batch in parts(ids, context.mapping.platform.members_per_call):
-        new = None if members_now is None else tuple(i for i in batch if i not in members_now)
-        steps.append(AddMembers(ids=batch, new=new))
-    return replace(plan, steps=(*plan.steps, *steps), unknown=unknown)
 
 
 def _made(head: GroupHead, plan: GroupPlan, version: int, *, with_members: bool) -> Made:

@@ -11,6 +11,7 @@ from app.bridge.fan_out import gathered
 from app.bridge.group_backend import Heads, Membership
 from app.bridge.listing import full_users
 from app.mapping.groups import GroupHead, Member
+from app.mapping.kept import kept_of
 from app.planning.pages import pages_for
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
@@ -18,6 +19,7 @@ from app.platform.errors import Missing
 from app.platform.groups import GroupClient
 from app.scim.errors import InvalidValue, ServiceUnavailable, TooMany
 from app.scim.group_changes import MemberRef
+from app.store.user_index import UserIndex
 from app.wire.groups import PlatformGroup
 
 _SETTLE_ROUNDS = 4
@@ -26,9 +28,11 @@ _SETTLE_ROUNDS = 4
 class PlatformGroupReads:
     """What `PlatformGroups` reads."""
 
-    def __init__(self, platform: PlatformClient, groups: GroupClient) -> None:
+    def __init__(self, platform: PlatformClient, groups: GroupClient, index: UserIndex) -> None:
+        """`index` knows which users the platform has and SCIM has not: they are nobody's members."""
         self._platform = platform
         self._groups = groups
+        self._index = index
 
     async def get(self, context: Context, group_id: str) -> GroupHead | None:
         """One GET."""
@@ -63,7 +67,7 @@ class PlatformGroupReads:
         found: list[Member] = []
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, user in users:
-                if user is not None:
+                if user is not None and kept_of(user.custom_attributes).deleted is None:
                     found.append(Member(id=user_id, display=user.display_name))
         return tuple(found)
 
@@ -80,7 +84,9 @@ class PlatformGroupReads:
                 return None
             rows = {row.user_id: row for page in pages for row in page.data}
             if {page.pagination.total_items for page in pages} == {len(rows)}:
-                return tuple(Member(id=row.user_id, display=row.display_name) for row in rows.values())
+                hidden = await self._index.hidden(context.tenant_id, rows)
+                shown = (row for row in rows.values() if row.user_id not in hidden)
+                return tuple(Member(id=row.user_id, display=row.display_name) for row in shown)
         raise ServiceUnavailable("the group is changing too quickly to be read whole", retry_after_s=5)
 
     async def memberships(
@@ -91,7 +97,7 @@ class PlatformGroupReads:
         ids = [i for i in member_ids if PLATFORM_ID.fullmatch(i)]
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as users:
             async for user_id, user in users:
-                if user is not None:
+                if user is not None and kept_of(user.custom_attributes).deleted is None:
                     found[user_id] = tuple(
                         Membership(group_id=g.group_id, name=g.name, direct=g.membership_type == "DIRECT")
                         for g in user.groups

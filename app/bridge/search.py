@@ -19,6 +19,7 @@ from app.bridge.listing import Rows, full_users, read_all, read_window
 from app.bridge.matching import Matching
 from app.bridge.query import Found, Keyset, Offset, Query, by_offset
 from app.bridge.resources import Resources
+from app.mapping.deleted import is_deleted
 from app.planning.plan import ById, IndexQuery, Listing, Match, Nothing, Order, Plan, Union
 from app.planning.planner import plan_users
 from app.platform.client import PlatformClient
@@ -59,15 +60,20 @@ class Search:
     async def plan(self, context: Context, query: Query) -> Plan:
         """How a query is answered as things are now.
 
-        Whether the index can be used is only looked up where it would be: not for lookups.
+        How the index stands is only looked up where it matters: not for lookups.
         """
-        plan = self._plan(context, query, index=context.indexed)
-        if not isinstance(plan.source, IndexQuery):
+        plan = self._plan(context, query, index=context.indexed, hides=False)
+        if not isinstance(plan.source, IndexQuery | Listing):
             return plan
-        complete = (await self._indexing.view(context)).complete_since is not None
-        return plan if complete else self._plan(context, query, index=False)
+        view = await self._indexing.view(context)
+        complete = view.complete_since is not None
+        # Before the first sweep nobody can tell.
+        hides = view.hides or (context.deprovision == "disable" and not complete)
+        if complete and not hides:
+            return plan
+        return self._plan(context, query, index=context.indexed and complete, hides=hides)
 
-    def _plan(self, context: Context, query: Query, *, index: bool) -> Plan:
+    def _plan(self, context: Context, query: Query, *, index: bool, hides: bool) -> Plan:
         model = context.mapping.model
         plan = plan_users(
             query.filter,
@@ -75,6 +81,7 @@ class Search:
             sort=query.sort,
             descending=query.descending,
             groups_at_platform=context.groups == "platform",
+            hides=hides,
             index=index,
             can_index=lambda part: is_indexed(part, model),
             can_sort=sort_is_indexed,
@@ -95,7 +102,7 @@ class Search:
     async def _answer(self, context: Context, plan: Plan, query: Query) -> Found:
         if plan.window == "platform":
             return await self._platform_window(context, plan, query)
-        found = await self._candidates(context, plan)
+        found = shown(await self._candidates(context, plan))
         if plan.residual is not None:
             matches = predicate(plan.residual, context.mapping.model)
             found = [r for r in found if matches(r)]
@@ -125,7 +132,7 @@ class Search:
         """The users of a list's rows: without a GET where the rows say all that was asked for."""
         if query.projection is not None and context.mapping.answers_from_row(query.projection):
             return [context.mapping.row_to_scim(row, base_url=context.base_url) for row in rows.items]
-        return await self._read(context, (row.id for row in rows.items))
+        return shown(await self._read(context, (row.id for row in rows.items)))
 
     async def _index_window(self, context: Context, source: IndexQuery, query: Query) -> Found:
         """One window of the index, every user of it confirmed at the platform."""
@@ -142,11 +149,11 @@ class Search:
                 break
         matches = None if source.filter is None else predicate(source.filter, context.mapping.model)
         rows = page.rows[: query.count]
-        shown = [r for row in rows if (r := read.get(row.id)) and (matches is None or matches(r))]
+        found = shown(r for row in rows if (r := read.get(row.id)) and (matches is None or matches(r)))
         more = len(page.rows) > query.count and rows
         return Found(
-            resources=shown,
-            total=page.total - (len(rows) - len(shown)),
+            resources=found,
+            total=page.total - (len(rows) - len(found)),
             next=_keyset(view_id, rows[-1].position) if more and query.by_cursor else None,
         )
 
@@ -220,7 +227,7 @@ class Search:
         return [await self._resources.one(context, user)]
 
     async def _read(self, context: Context, ids: Iterable[str]) -> list[Resource]:
-        """The full users; one that is deleted meanwhile is left out."""
+        """The full users; one that is gone meanwhile is left out, one that only SCIM deleted is not."""
         async with aclosing(full_users(self._platform, context.tenant_id, ids)) as reads:
             # Each is translated while the next ones are under way.
             found = [self._resources.bare(context, user) async for _, user in reads if user is not None]
@@ -243,6 +250,11 @@ def _by_keyset(plan: Plan, query: Query, model: ResourceModel) -> Plan:
         return plan
     order = Order(ref=query.sort, descending=query.descending, made="index")
     return Plan(source=IndexQuery(filter=query.filter), residual=None, order=order)
+
+
+def shown(resources: Iterable[Resource]) -> list[Resource]:
+    """Those that SCIM has."""
+    return [r for r in resources if not is_deleted(r)]
 
 
 def ordered(resources: list[Resource], order: Order | None) -> list[Resource]:

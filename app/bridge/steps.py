@@ -57,6 +57,12 @@ class SetFields(msgspec.Struct, frozen=True, kw_only=True, tag="set-fields"):
             values["custom_attributes"] = self.custom if merges else whole
         return UserUpdate(**values)
 
+    def applied(self, user: PlatformUser) -> PlatformUser:
+        """The user as the step makes it."""
+        body = self.body(user, merges=False)
+        values = {n: v for n in body.__struct_fields__ if (v := getattr(body, n)) is not UNSET}
+        return msgspec.structs.replace(user, **values)
+
     def left(self, user: PlatformUser) -> SetFields | None:
         """What of it is not in effect and nobody else has changed."""
         present = user.custom_attributes or {}
@@ -100,6 +106,26 @@ class SetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="set-status"):
         return SetStatus(to=self.was, was=self.to) if user.status == self.to else None
 
 
+class SetMembership(msgspec.Struct, frozen=True, kw_only=True, tag="set-membership"):
+    """POST or DELETE of the user's own membership of a group at the platform."""
+
+    group_id: str
+    member: bool
+
+    def left(self, user: PlatformUser) -> SetMembership | None:
+        """The step, where it is not in effect."""
+        return None if self._is_member(user) is self.member else self
+
+    def back(self, user: PlatformUser) -> SetMembership | None:
+        """The step back, where it is in effect."""
+        if self._is_member(user) is not self.member:
+            return None
+        return SetMembership(group_id=self.group_id, member=not self.member)
+
+    def _is_member(self, user: PlatformUser) -> bool:
+        return any(g.group_id == self.group_id and g.membership_type == "DIRECT" for g in user.groups)
+
+
 class ResetPassword(msgspec.Struct, frozen=True, kw_only=True, tag="reset-password"):
     """password/reset. The value is never stored: what of it is left, the client's retry brings."""
 
@@ -110,7 +136,10 @@ class ResetPassword(msgspec.Struct, frozen=True, kw_only=True, tag="reset-passwo
         """The password before is not known."""
 
 
-UserStep: TypeAlias = SetFields | SetStatus | ResetPassword
+FieldStep: TypeAlias = SetFields | SetStatus | ResetPassword
+"""What a client's change of a user comes to."""
+
+UserStep: TypeAlias = FieldStep | SetMembership
 
 
 class UserPlan(msgspec.Struct, frozen=True, kw_only=True):

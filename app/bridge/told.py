@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from app.bridge.group_steps import AddMembers, GroupPlan, GroupStep, RemoveMembers, Rename
-from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserPlan, UserStep
+from app.bridge.steps import ResetPassword, SetFields, SetMembership, SetStatus, UserPlan, UserStep
 from app.store.journal_records import Entry
 
 Outcome: TypeAlias = Literal["done", "in doubt", "not done"]
@@ -48,6 +48,8 @@ def _what(step: UserStep | GroupStep) -> str:
             return f"set {_listed([*step.fields, *(f'custom_attributes.{key}' for key in step.custom)])}"
         case SetStatus():
             return f"set the status from {step.was} to {step.to}"
+        case SetMembership():
+            return f"{'join' if step.member else 'leave'} the group {step.group_id}"
         case ResetPassword():
             return "set the password, which is not kept"
         case Rename():

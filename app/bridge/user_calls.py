@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 
 from app.bridge.context import Context
 from app.bridge.journaling import InHand
 from app.bridge.listing import read_all
-from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserPlan, UserStep
+from app.bridge.steps import ResetPassword, SetFields, SetMembership, SetStatus, UserPlan, UserStep
 from app.mapping.kept import kept_of
 from app.platform.client import PlatformClient
 from app.platform.errors import Missing, PlatformError, Rejected, Unavailable, Unreadable
+from app.platform.groups import GroupClient
 from app.wire.users import PlatformUser, UserCreate, UserPasswordReset
 
 
 class UserCalls:
     """Methods raise `PlatformError`."""
 
-    def __init__(self, platform: PlatformClient) -> None:
+    def __init__(self, platform: PlatformClient, groups: GroupClient) -> None:
         self._platform = platform
+        self._groups = groups
 
     async def read(self, context: Context, user_id: str) -> PlatformUser:
         """The user as it is; raises `Missing`."""
@@ -59,6 +62,14 @@ class UserCalls:
                 return await self._platform.update_user(tenant_id, user.id, body)
             case SetStatus():
                 return await self._platform.set_status(tenant_id, user.id, step.body())
+            case SetMembership(member=False):
+                await self._groups.remove(tenant_id, step.group_id, user.id)
+                return None
+            case SetMembership():
+                # A group that is gone meanwhile has no members to come back to.
+                with suppress(Missing):
+                    await self._groups.add(tenant_id, step.group_id, (user.id,))
+                return None
             case ResetPassword():
                 if password is not None:
                     method = context.mapping.platform.password_reset_method

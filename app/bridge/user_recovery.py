@@ -8,11 +8,14 @@ from app.bridge.indexing import Indexing
 from app.bridge.journaling import InHand, may_pass
 from app.bridge.locks import user_key
 from app.bridge.resources import Resources
+from app.bridge.retirement import left_groups
 from app.bridge.steps import CreateUser, UserPlan
 from app.bridge.user_calls import UserCalls
 from app.bridge.writing import plan_write
+from app.mapping.deleted import is_deleted
 from app.platform.errors import Missing, PlatformError
 from app.scim.errors import ScimError
+from app.scim.schema import Resource
 from app.store.journal_records import Entry
 from app.wire.users import PlatformUser
 
@@ -33,18 +36,28 @@ class UserRecovery:
 
     async def update(self, context: Context, entry: Entry, hand: InHand) -> None:
         """Finish the steps of a write, or take them back."""
-        plan = UserPlan.from_json(entry.plan)
-        user_id = str(entry.resource_id)
-        user = await self._read(context, user_id)
-        if user is not None and not plan.undo:
-            user, plan = await self._finished(context, user, plan, hand)
-        if user is not None and plan.undo:
-            user = await self._calls.revert(context, user.id, plan, hand)
-        if user is None:
-            await self._forgetting.forget(context, user_id)
-            await hand.end()
+        if (resource := await self._worked(context, entry, hand)) is not None:
+            await self._indexing.recorded(context, resource, ends=[hand.id])
+
+    async def revive(self, context: Context, entry: Entry, hand: InHand) -> None:
+        """The same for a POST; a user that it has brought back is kept for the client, who may come again."""
+        if (resource := await self._worked(context, entry, hand)) is None:
+            return
+        if is_deleted(resource):
+            await self._indexing.recorded(context, resource, ends=[hand.id])
+            return
+        await self._indexing.recorded(context, resource)
+        await hand.keep(state="done-unacknowledged")
+
+    async def retire(self, context: Context, entry: Entry, hand: InHand) -> None:
+        """The same for a deletion for SCIM alone."""
+        if (resource := await self._worked(context, entry, hand)) is None:
+            return
+        if is_deleted(resource):
+            left = left_groups(UserPlan.from_json(entry.plan).steps)
+            await self._forgetting.hide(context, resource, left, ends=[hand.id])
         else:
-            await self._indexing.recorded(context, await self._resources.one(context, user), ends=[hand.id])
+            await self._indexing.recorded(context, resource, ends=[hand.id])
 
     async def create(self, context: Context, entry: Entry, hand: InHand) -> None:
         """Find out whether the user was created; if so make it what the client wanted, and keep that."""
@@ -74,6 +87,21 @@ class UserRecovery:
         if await self._read(context, user_id) is None:
             await self._forgetting.forget(context, user_id)
         await hand.end()
+
+    async def _worked(self, context: Context, entry: Entry, hand: InHand) -> Resource | None:
+        """The user with all steps in effect, or with all taken back; one that is gone is forgotten."""
+        plan = UserPlan.from_json(entry.plan)
+        user_id = str(entry.resource_id)
+        user = await self._read(context, user_id)
+        if user is not None and not plan.undo:
+            user, plan = await self._finished(context, user, plan, hand)
+        if user is not None and plan.undo:
+            user = await self._calls.revert(context, user.id, plan, hand)
+        if user is None:
+            await self._forgetting.forget(context, user_id)
+            await hand.end()
+            return None
+        return await self._resources.one(context, user)
 
     async def _finished(
         self, context: Context, user: PlatformUser, plan: UserPlan, hand: InHand

@@ -7,8 +7,9 @@ taking back would only make more calls at a platform that cannot answer those it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from app.bridge.context import Context
@@ -18,10 +19,12 @@ from app.bridge.journaling import InHand, Journaling, may_pass, unfinished
 from app.bridge.locks import user_key, user_name_key
 from app.bridge.matching import Matching
 from app.bridge.resources import Resources
+from app.bridge.retirement import left_groups, plan_retirement
 from app.bridge.steps import CreateUser, ResetPassword, UserPlan, UserStep
 from app.bridge.uniqueness import explain_taken
 from app.bridge.user_calls import UserCalls
-from app.bridge.writing import Write, plan_write, status_wanted
+from app.bridge.user_guard import UserGuard
+from app.bridge.writing import plan_write, status_wanted
 from app.mapping.users import UserChange
 from app.platform.errors import Missing, PlatformError, Taken
 from app.platform.gate import urgent
@@ -32,6 +35,10 @@ from app.wire.users import PlatformUser
 USER_CREATE = "user-create"
 USER_UPDATE = "user-update"
 USER_DELETE = "user-delete"
+USER_RETIRE = "user-retire"
+"""A deletion for SCIM of a user that the platform keeps."""
+USER_REVIVE = "user-revive"
+"""A POST that brings such a user back."""
 
 
 class UserWriter:
@@ -45,6 +52,9 @@ class UserWriter:
         indexing: Indexing,
         forgetting: Forgetting,
         journaling: Journaling,
+        guard: UserGuard,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._calls = calls
         self._resources = resources
@@ -52,6 +62,8 @@ class UserWriter:
         self._indexing = indexing
         self._forgetting = forgetting
         self._journaling = journaling
+        self._guard = guard
+        self._now = now
 
     async def create(self, context: Context, wanted: Resource, change: UserChange) -> Resource:
         """Create a user: `change` is `wanted` as platform values.
@@ -86,7 +98,7 @@ class UserWriter:
             plan = UserPlan(create=create, steps=write.steps)
             key = user_key(context, user.id)
             await hand.keep(plan=plan.to_json(), resource_id=user.id, keys=[key])
-            user = await self._carry_out(context, user, write, hand, create)
+            user = await self._carry_out(context, user, write.steps, hand, create=create)
         return await self._recorded(context, await self._resources.one(context, user), [hand.id])
 
     async def update(
@@ -99,21 +111,23 @@ class UserWriter:
         sent: frozenset[str],
         keys: Sequence[str],
         ends: Sequence[str],
+        revives: bool = False,
     ) -> Resource:
         """Make of the live user what `after` says; arguments are those of `plan_write`.
 
-        `keys` are what the write blocks while it is not finished; the entries `ends` end with it.
+        `keys` are what the write blocks while it is not finished; the entries `ends` end with it. What
+        `revives` is a POST, which is completed when it is sent again.
         """
         write = plan_write(context, current, after, before=before, sent=sent)
-        hand = None
-        if len(write.steps) > 1:
-            plan = UserPlan(steps=write.steps)
-            hand = await self._journaling.begin(
-                context, USER_UPDATE, keys, plan.to_json(), resource_id=current.id
-            )
-            ends = [*ends, hand.id]
         try:
-            user = await self._carry_out(context, current, write, hand)
+            async with self._guard.change(context, current, before, after, write):
+                hand = None
+                if revives or len(write.steps) > 1:
+                    kind = USER_REVIVE if revives else USER_UPDATE
+                    plan = UserPlan(steps=write.steps).to_json()
+                    hand = await self._journaling.begin(context, kind, keys, plan, resource_id=current.id)
+                    ends = [*ends, hand.id]
+                user = await self._carry_out(context, current, write.steps, hand, write.password)
         except Taken as exc:
             raise await explain_taken(self._matching, context, after, exc, but=current.id) from exc
         found = before if user is current else await self._resources.one(context, user)
@@ -141,6 +155,20 @@ class UserWriter:
             raise
         await self._forgetting.forget(context, user.id, [g.group_id for g in user.groups])
 
+    async def retire(self, context: Context, user: PlatformUser, ends: Sequence[str]) -> None:
+        """Delete a user for SCIM alone; the entries `ends` end with it."""
+        steps = plan_retirement(context, user, self._now())
+        keys, plan = [user_key(context, user.id)], UserPlan(steps=steps).to_json()
+        hand = await self._journaling.begin(context, USER_RETIRE, keys, plan, resource_id=user.id)
+        try:
+            user = await self._carry_out(context, user, steps, hand)
+        except Missing:
+            # Somebody else was quicker, at the platform.
+            await self._forgetting.forget(context, user.id)
+            return
+        resource = await self._resources.one(context, user)
+        await self._forgetting.hide(context, resource, left_groups(steps), ends=[*ends, hand.id])
+
     async def _recorded(self, context: Context, resource: Resource, ends: Sequence[str]) -> Resource:
         """After a write: the index as the user now is. Also where nothing was sent: a try before may have
         reached the platform but not the index."""
@@ -151,18 +179,20 @@ class UserWriter:
         self,
         context: Context,
         current: PlatformUser,
-        write: Write,
+        steps: Sequence[UserStep],
         hand: InHand | None,
+        password: str | None = None,
+        *,
         create: CreateUser | None = None,
     ) -> PlatformUser:
         """Make the calls; the user as it is afterwards, `current` itself where there was nothing to do."""
         user: PlatformUser | None = current
         done: list[UserStep] = []
-        for step in write.steps:
+        for step in steps:
             if hand is not None and done:
                 await hand.next()
             try:
-                user = await self._calls.send(context, current, step, write.password)
+                user = await self._calls.send(context, current, step, password)
             except PlatformError as exc:
                 user = None
                 if hand is not None and exc.outcome_unknown:

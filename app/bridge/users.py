@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from app.bridge.changes import patched, replaced
+from app.bridge.changes import patched, replaced, revived
 from app.bridge.context import Context
 from app.bridge.forgetting import Forgetting
 from app.bridge.journaling import Journaling
@@ -18,10 +18,13 @@ from app.bridge.matching import Matching
 from app.bridge.recovery import Recovery
 from app.bridge.resources import Resources
 from app.bridge.unique_values import UniqueValues
-from app.bridge.uniqueness import check_free
+from app.bridge.uniqueness import check_free, deleted_holder
 from app.bridge.user_calls import UserCalls
-from app.bridge.user_writing import USER_CREATE, UserWriter
+from app.bridge.user_guard import UserGuard
+from app.bridge.user_writing import USER_CREATE, USER_REVIVE, UserWriter
 from app.bridge.writing import status_change
+from app.mapping.deleted import is_deleted
+from app.mapping.kept import kept_of
 from app.mapping.users import UserChange
 from app.planning.planner import PLATFORM_ID
 from app.platform.errors import Missing
@@ -51,6 +54,7 @@ class Users:
         journaling: Journaling,
         writer: UserWriter,
         recovery: Recovery,
+        guard: UserGuard,
         unique: UniqueValues,
     ) -> None:
         self._calls = calls
@@ -61,6 +65,7 @@ class Users:
         self._journaling = journaling
         self._writer = writer
         self._recovery = recovery
+        self._guard = guard
         self._unique = unique
 
     async def get(self, context: Context, user_id: str) -> Resource:
@@ -71,14 +76,18 @@ class Users:
     async def create(self, context: Context, body: object) -> Resource:
         """Create a user from the body of a POST (RFC 7644 §3.3).
 
-        Where an earlier POST has made the user and its client never heard of it, this one completes it.
+        Where an earlier POST has made the user and its client never heard of it, this one completes it. One
+        that SCIM has deleted and the platform keeps is brought back.
         """
         wanted = self._read_body(context, body)
         change = context.mapping.to_platform(wanted, before=None, current=None, domain=context.domain)
+        self._guard.check_creation(context, wanted["userName"], change)
         # A contradiction is found here, not when the user is there already.
         status_change(context, wanted, present=context.mapping.status.enable_to)
         while True:
             made = await self._recovery.first(partial(self._create, context, wanted, change))
+            if made is None:
+                continue
             if not isinstance(made, Entry):
                 return versioned(made)
             adopted = await self._recovery.first(partial(self._adopt, context, made, wanted))
@@ -113,28 +122,66 @@ class Users:
         """Delete a user (RFC 7644 §3.6).
 
         What the bridge keeps of it goes also where the platform has it no more: the process may have died
-        in between, or somebody else was quicker. Writes that are not finished do not stand in the way.
+        in between, or somebody else was quicker. Writes that are not finished stand in the way only where
+        the platform is to keep the user: what they still do must not be done afterwards.
         """
-        async with self._locks.hold(user_key(context, user_id)):
+        await self._recovery.first(partial(self._delete_locked, context, user_id, if_match))
+
+    async def _delete_locked(self, context: Context, user_id: str, if_match: str | None) -> None:
+        keeps, key = context.deprovision == "disable", user_key(context, user_id)
+        async with self._locks.hold(key):
+            ends = [e.id for e in await self._journaling.check([key])] if keeps else []
             try:
-                user = await self._read(context, user_id)
+                user = await self._found(context, user_id)
             except NotFound:
                 if PLATFORM_ID.fullmatch(user_id) is not None:
                     await self._forgetting.forget_missing(context, user_id)
                 raise
-            _check_version(await self._resources.one(context, user), if_match)
-            await self._writer.delete(context, user)
+            resource = await self._resources.one(context, user)
+            if is_deleted(resource):
+                await self._forgetting.hide(context, resource, ends=ends)
+                raise _not_found(user_id)
+            _check_version(resource, if_match)
+            async with self._guard.deletion(context, user, resource):
+                if keeps:
+                    await self._writer.retire(context, user, ends)
+                else:
+                    await self._writer.delete(context, user)
 
-    async def _create(self, context: Context, wanted: Resource, change: UserChange) -> Resource | Entry:
-        """The new user, or the entry of the creation that has made it before."""
+    async def _create(
+        self, context: Context, wanted: Resource, change: UserChange
+    ) -> Resource | Entry | None:
+        """The new user, or the entry of the creation that has made it before; None: to be tried anew."""
         name = wanted["userName"]
         key = user_name_key(context, name)
         async with self._locks.hold(key):
-            if (entry := await self._journaling.made_before(context, USER_CREATE, key)) is not None:
+            entry = await self._journaling.made_before(context, key, USER_CREATE, USER_REVIVE)
+            if entry is not None:
                 return entry
-            await check_free(self._matching, context, name)
-            async with self._unique.held(context, wanted):
-                return await self._writer.create(context, wanted, change)
+            held = await check_free(self._matching, context, name)
+            if held is None:
+                async with self._unique.held(context, wanted):
+                    return await self._writer.create(context, wanted, change)
+        return await self._revive(context, held, wanted)
+
+    async def _revive(self, context: Context, user_id: str, wanted: Resource) -> Resource | None:
+        """Bring back a user that SCIM had deleted, as `wanted`; None where there is no such user any more."""
+        name = wanted["userName"]
+        keys = [user_key(context, user_id), user_name_key(context, name)]
+        async with self._locks.hold(*keys):
+            ends = [e.id for e in await self._journaling.check(keys)]
+            try:
+                current = await self._found(context, user_id)
+            except NotFound:
+                await self._forgetting.forget_missing(context, user_id)
+                return None
+            before = await self._resources.one(context, current)
+            if not is_deleted(before) or str(before["userName"]).casefold() != name.casefold():
+                return None
+            after, sent = revived(before, wanted), frozenset(wanted)
+            return await self._update(
+                context, current, before, after, sent=sent, keys=keys, ends=ends, revives=True
+            )
 
     async def _adopt(self, context: Context, entry: Entry, wanted: Resource) -> Resource | None:
         """Make of a user that an earlier POST has created what this one wants; None where there is none."""
@@ -190,7 +237,9 @@ class Users:
             name_key = user_name_key(context, name)
             async with self._locks.hold(name_key):
                 await self._journaling.check([name_key])
-                await check_free(self._matching, context, name, but=user_id)
+                held = await check_free(self._matching, context, name, but=user_id)
+                if held is not None:
+                    raise deleted_holder(name, held)
                 return await update(keys=[key, name_key, user_name_key(context, old)])
 
     async def _update(
@@ -203,12 +252,22 @@ class Users:
         sent: frozenset[str],
         keys: Sequence[str],
         ends: Sequence[str],
+        revives: bool = False,
     ) -> Resource:
         """`UserWriter.update`, with the values that have to be unique held meanwhile."""
         async with self._unique.held(context, after, before=before, but=current.id):
-            return await self._writer.update(context, current, before, after, sent=sent, keys=keys, ends=ends)
+            return await self._writer.update(
+                context, current, before, after, sent=sent, keys=keys, ends=ends, revives=revives
+            )
 
     async def _read(self, context: Context, user_id: str) -> PlatformUser:
+        user = await self._found(context, user_id)
+        if kept_of(user.custom_attributes).deleted is not None:
+            raise _not_found(user_id)
+        return user
+
+    async def _found(self, context: Context, user_id: str) -> PlatformUser:
+        """The user, also one that SCIM has deleted."""
         if PLATFORM_ID.fullmatch(user_id) is None:
             raise _not_found(user_id)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from app.bridge.context import Context
-from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserStep
+from app.bridge.steps import FieldStep, ResetPassword, SetFields, SetStatus
 from app.mapping.kept import kept_of
 from app.mapping.status import StatusChange, plan_status
 from app.mapping.users import UserChange
@@ -16,10 +16,15 @@ from app.wire.users import PlatformUser
 class Write(msgspec.Struct, frozen=True, kw_only=True):
     """The steps that a write needs, one platform call each; none where nothing differs."""
 
-    steps: tuple[UserStep, ...]
+    steps: tuple[FieldStep, ...]
     """The password is always last: it can be refused by a policy, and is never repeated."""
     password: str | None
     """For its step; nowhere kept."""
+
+    @property
+    def target(self) -> str | None:
+        """The status to be, or None where it stays."""
+        return next((step.to for step in self.steps if isinstance(step, SetStatus)), None)
 
 
 def plan_write(
@@ -42,6 +47,8 @@ def plan_write(
         if before is None
         else mapping.to_platform(after, before=before, current=current, domain=context.domain, sent=sent)
     )
+    # Who writes to a user that SCIM has deleted brings it back.
+    change = mapping.with_deleted(change, current, None)
     prior = kept_of(current.custom_attributes).prior_status
     status = status_change(context, after, present=current.status, prior=prior)
     enables = status is not None and not status.disables
@@ -49,7 +56,7 @@ def plan_write(
         change = mapping.with_prior_status(change, current, status.prior)
     elif enables and prior is not None:
         change = mapping.with_prior_status(change, current, None)
-    steps: list[UserStep] = [SetFields.of(change, current)] if change else []
+    steps: list[FieldStep] = [SetFields.of(change, current)] if change else []
     if status is not None:
         # The record of an earlier status is dropped only when that status is back: were it lost in between,
         # a second try would lift a lock or skip an approval.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.table import Table
@@ -15,6 +16,7 @@ from app.cli.stored import connection_named, connection_names, out, settings_for
 from app.config import SettingsError
 from app.scim.dialect import Dialect
 from app.store.connections import Connection, DialectSettings, Policies
+from app.store.deprovisionings import Stopped
 from app.store.store import Store
 from app.store.tokens import Token
 from app.web.contexts import resolve
@@ -25,6 +27,8 @@ token_app = typer.Typer(help="Bearer tokens of a connection.", no_args_is_help=T
 ExpiresOption = Annotated[
     str | None, typer.Option("--expires", help="When it ends: 90d, 12h, or a date such as 2027-01-31.")
 ]
+
+Deprovision: TypeAlias = Literal["delete", "disable", "refuse"]
 
 _SPAN = re.compile(r"([0-9]{1,6})([dh])")
 
@@ -67,6 +71,9 @@ def add_connection(
     explain: Annotated[
         bool, typer.Option("--explain", help="Let the client ask how a search is answered.")
     ] = False,
+    deprovision: Annotated[
+        Deprovision, typer.Option(help="What DELETE of a user does; disable: hidden from SCIM, not gone.")
+    ] = "delete",
     requests_per_second: Annotated[
         float | None, typer.Option(min=0, help="Rate limit in place of the setting's; 0: none.")
     ] = None,
@@ -95,6 +102,7 @@ def add_connection(
         explain=explain,
         requests_per_second=requests_per_second,
         request_burst=request_burst,
+        deprovision=deprovision,
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 
@@ -122,15 +130,17 @@ def add_connection(
 def list_connections(data_dir: DataOption = None) -> None:
     """List the connections."""
 
-    async def read(store: Store) -> list[Connection]:
-        return list(await store.connections.list())
+    async def read(store: Store) -> tuple[Sequence[Connection], Mapping[str, Stopped]]:
+        return await store.connections.list(), await store.deprovisionings.stopped()
 
-    table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made")
-    for c in with_store(settings_for(data_dir), read):
+    found, stopped = with_store(settings_for(data_dir), read)
+    table = Table("name", "id", "tenant", "mapping", "domain", "dialect", "made", "stopped by its guard")
+    for c in found:
         dialect = " ".join(
             [c.dialect.mode, *(f"+{t}" for t in c.dialect.on), *(f"-{t}" for t in c.dialect.off)]
         )
-        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, shown(c.created_at))
+        stop = shown(stopped[c.id].at) if c.id in stopped else ""
+        table.add_row(c.name, c.id, c.tenant_id, c.mapping, c.domain, dialect, shown(c.created_at), stop)
     out().print(table)
 
 
@@ -144,6 +154,19 @@ def remove_connection(
         return await store.connections.remove(connection)
 
     out().print(f"removed {with_store(settings_for(data_dir), remove)}; its tokens no longer work")
+
+
+@connection_app.command("release")
+def release_connection(
+    connection: Annotated[str, typer.Argument(help="Name or id.")], data_dir: DataOption = None
+) -> None:
+    """Let a connection go on that its guard has stopped; the count starts anew."""
+
+    async def release(store: Store) -> int:
+        return await store.deprovisionings.release(connection)
+
+    counted = with_store(settings_for(data_dir), release)
+    out().print(f"released {connection}; {counted} users were counted, and now none is")
 
 
 @token_app.command("create")

@@ -9,6 +9,7 @@ One JSON object a user, so that losing the bridge's database loses nothing of wh
     unassigned    {field: field value}: removed by the client, although the platform keeps a default there
     prior_status  the status before a client disabled a user that was not ACTIVE
     journal       the id of the journal's entry of the creation; gone with the first change of this record
+    deleted       when SCIM deleted the user that the platform keeps (policy deprovision = "disable")
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Kept(msgspec.Struct, kw_only=True):
     unassigned: dict[str, Any] = {}
     prior_status: str | None = None
     journal: str | None = None
+    deleted: str | None = None
 
     def held_value(self, attribute: str, companion: Any) -> Any:
         """What is held for the attribute, or None when its field has changed since."""
@@ -66,14 +68,18 @@ def kept_of(custom: dict[str, Any] | None) -> Kept:
         value = raw.get(name)
         return dict(value) if isinstance(value, dict) else {}
 
-    prior, journal = raw.get("prior_status"), raw.get("journal")
+    def text(name: str) -> str | None:
+        value = raw.get(name)
+        return value if isinstance(value, str) else None
+
     return Kept(
         attributes=part("attributes"),
         held=part("held"),
         derived=part("derived"),
         unassigned=part("unassigned"),
-        prior_status=prior if isinstance(prior, str) else None,
-        journal=journal if isinstance(journal, str) else None,
+        prior_status=text("prior_status"),
+        journal=text("journal"),
+        deleted=text("deleted"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from app.mapping.catalogs import catalogs_of
+from app.mapping.deleted import DELETED
 from app.mapping.draft import Draft
 from app.mapping.groups import user_groups
 from app.mapping.kept import EMPTY, KEY, kept_of, marked, with_record
@@ -110,6 +111,8 @@ class UserMapping:
             )
         if kept.attributes:
             self._unmapped.merge(kept.attributes, resource)
+        if kept.deleted is not None:
+            resource[DELETED] = kept.deleted
         schemas.extend(e.id for e in self.model.extensions if e.id in resource)
         created = instant(user.created_at)
         resource["meta"] = {
@@ -159,13 +162,11 @@ class UserMapping:
 
     def with_prior_status(self, change: UserChange, current: PlatformUser, prior: str | None) -> UserChange:
         """The change with the recorded status set, or cleared by None."""
-        custom = change.custom_attributes
-        whole = custom if custom is not None else current.custom_attributes or {}
-        kept = kept_of(whole)
-        if kept.prior_status == prior:
-            return change
-        kept.prior_status = prior
-        return msgspec.structs.replace(change, custom_attributes=with_record(whole, kept))
+        return _recorded(change, current, "prior_status", prior)
+
+    def with_deleted(self, change: UserChange, current: PlatformUser, at: str | None) -> UserChange:
+        """The change with the user recorded as deleted, or by None as one that there is."""
+        return _recorded(change, current, "deleted", at)
 
     def _change(self, draft: Draft) -> UserChange:
         for rule in self._write_order:
@@ -191,6 +192,16 @@ def _fingerprint(file: MappingFile) -> str:
 def changed_keys(present: CustomAttributes, wanted: CustomAttributes) -> CustomAttributes:
     """The keys that have to be sent for an object to become another, None for those that go."""
     return {k: wanted.get(k) for k in {*wanted, *present} if wanted.get(k) != present.get(k)}
+
+
+def _recorded(change: UserChange, current: PlatformUser, name: str, value: str | None) -> UserChange:
+    custom = change.custom_attributes
+    whole = custom if custom is not None else current.custom_attributes or {}
+    kept = kept_of(whole)
+    if getattr(kept, name) == value:
+        return change
+    setattr(kept, name, value)
+    return msgspec.structs.replace(change, custom_attributes=with_record(whole, kept))
 
 
 def _write_rank(rule: Rule) -> int:

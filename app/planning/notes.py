@@ -53,3 +53,10 @@ def for_order(ref: AttributeRef, index: bool) -> tuple[str, ...]:
     """Why users are put in order only when all of them are read."""
     why = "the index does not have it" if index else "there is no complete index that could"
     return (f"The platform's list is not in order by {ref.text}, and {why}: all users of the list are read.",)
+
+
+FOR_HIDDEN = (
+    "Some users of the platform are deleted as far as SCIM is concerned, so that its list cannot tell the "
+    "total: all users of the list are read.",
+)
+"""Why a list is read whole although the platform could page it."""

@@ -87,6 +87,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     The whole filter, not only what the source leaves open: users change until they are read.
     """
     order: Order | None = None
+    hides: bool = False
+    """Whether the platform's lists hold users that SCIM does not show: then their totals are not used."""
     notes: tuple[str, ...] = ()
     """Why no cheaper plan was possible, a sentence each. They name attributes, never values."""
 
@@ -96,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         None: every user of the source is read, checked and put in order first.
         """
-        if self.residual is not None:
+        if self.residual is not None or (self.hides and isinstance(self.source, Listing)):
             return None
         made = None if self.order is None else self.order.made
         if isinstance(self.source, Listing) and made in (None, "platform"):

@@ -29,6 +29,7 @@ def plan_users(
     sort: AttributeRef | None = None,
     descending: bool = False,
     groups_at_platform: bool = True,
+    hides: bool = False,
     index: bool,
     can_index: Callable[[Filter], bool] = _never,
     can_sort: Callable[[AttributeRef], bool] = _never,
@@ -36,7 +37,8 @@ def plan_users(
     """The plan for a bound filter (`evaluate.bind`), or for all users.
 
     `index` says whether there is a complete index; `can_index` which filters it answers, `can_sort` which
-    orders. Where the platform does not keep the groups, its list cannot filter by them.
+    orders. Where the platform does not keep the groups, its list cannot filter by them. `hides` says that the
+    platform has users that SCIM does not show: its list is then a source to be read whole, the index is not.
 
     Preferred, in this order: no call; the users that the filter names (by id, by a matching attribute); the
     platform's list where it is exact, as it is the truth of this moment and a page costs one call; the index;
@@ -47,6 +49,7 @@ def plan_users(
         filters=_list_filters(mapping, groups_at_platform),
         sort=sort,
         descending=descending,
+        hides=hides,
         index=index,
         can_index=can_index,
         can_sort=can_sort,
@@ -68,13 +71,14 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     filters: Mapping[str, str]
     sort: AttributeRef | None
     descending: bool
+    hides: bool
     index: bool
     can_index: Callable[[Filter], bool]
     can_sort: Callable[[AttributeRef], bool]
 
     def plan_all(self) -> Plan:
         """All users: the platform's pages, or those of the index where only it has the order."""
-        if self._index_orders and not self._platform_orders:
+        if self._index_orders and (self.hides or not self._platform_orders):
             return self._made(IndexQuery(filter=None), None)
         return self._made(Listing(), None)
 
@@ -88,7 +92,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
             return self._made(Nothing(), None)
         if found is not None:
             return self._made(found[0], filter)
-        if exact and (self._platform_orders or not self._index_orders):
+        if exact and not self.hides and (self._platform_orders or not self._index_orders):
             return self._made(listed, None)
         if self.index and self.can_index(filter):
             # Where the whole result is read before it is put in order, it is also checked.
@@ -114,14 +118,16 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
         order = None if self.sort is None or isinstance(source, Nothing) else self._order(source, residual)
         if order is not None and order.made == "memory" and isinstance(source, Listing | IndexQuery):
             why = why or notes.for_order(order.ref, self.index)
-        return Plan(source=source, residual=residual, order=order, notes=why)
+        if self.hides and residual is None and isinstance(source, Listing):
+            why = why or notes.FOR_HIDDEN
+        return Plan(source=source, residual=residual, order=order, hides=self.hides, notes=why)
 
     def _order(self, source: Source, residual: Filter | None) -> Order:
         assert self.sort is not None  # noqa: S101 - asked before, for the type checker
         order = Order(ref=self.sort, descending=self.descending, made="memory")
         if residual is not None:
             return order
-        if isinstance(source, Listing) and self._platform_orders:
+        if isinstance(source, Listing) and self._platform_orders and not self.hides:
             sort_by = self.mapping.platform.sort[self.sort.text]
             return msgspec.structs.replace(order, made="platform", sort_by=sort_by)
         if isinstance(source, IndexQuery) and self._index_orders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import delete, insert, or_, select, update
@@ -23,6 +23,16 @@ _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 _Setting = TypeVar("_Setting", bound=msgspec.Struct)
+
+UserRule: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(id:.+|userName:.+|custom:[^=]+=.*)$")]
+"""`id:usr_1`, `userName:admin*` (`*`, `?` and `[…]`, without case) or `custom:role=admin`, a value in the
+platform's custom_attributes; dots in its key go into objects."""
+
+GroupRule: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(id|displayName):.+$")]
+"""`id:grp_1` or `displayName:Admin*` (`*`, `?` and `[…]`, without case)."""
+
+GroupScopeRule: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(own|(id|displayName):.+)$")]
+"""`own`, for the groups that the connection itself has made, or as for `GroupRule`."""
 
 
 class DialectSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +73,20 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rate limit in place of the setting's; 0: none."""
     request_burst: int | None = None
     """The burst in place of the setting's."""
+    deprovision: Literal["delete", "disable", "refuse"] = "delete"
+    """What a DELETE of a user does: delete it, disable it at the platform and hide it from SCIM, or 403."""
+    guard_limit: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """Users that may be deactivated or deleted within the window, whatever the share; 0: no guard."""
+    guard_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2
+    """The share of the tenant's users that may be, whatever the number; 0: the number alone counts."""
+    guard_window_s: Annotated[int, msgspec.Meta(ge=1)] = 86_400
+    """The window in which deactivations and deletions are counted, in seconds."""
+    protected_users: tuple[UserRule, ...] = ()
+    """Users that the client can read and not change, memberships included."""
+    protected_groups: tuple[GroupRule, ...] = ()
+    """Groups that the client can read and not change."""
+    group_scope: tuple[GroupScopeRule, ...] = ()
+    """Groups that the client may change; it reads all of them. Empty: all."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):

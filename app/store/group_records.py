@@ -1,6 +1,6 @@
-"""What the bridge remembers of groups, wherever they live: their external ids and a version counter.
+"""What the bridge remembers of groups, wherever they live: external ids, a version counter, who made them.
 
-The platform has no place for either. The counter rises with every write through the bridge and every event
+The platform has no place for any of it. The counter rises with every write through the bridge and every event
 about the group; it makes the group's ETag.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, null, select, union_all
 from app.store.journal import remove_entries
 from app.store.keys import batches, bounded_key
 from app.store.session import Database
-from app.store.tables import group_external_ids, group_versions
+from app.store.tables import group_creators, group_external_ids, group_versions
 
 _BATCH = 5000
 """Ids a statement; drivers take some 32,000 parameters, and `records` gives each twice."""
@@ -58,6 +58,8 @@ class RecordChange(msgspec.Struct, frozen=True, kw_only=True):
     domain: str
     external_id: str | UnsetType | None = UNSET
     """None forgets it, UNSET leaves it."""
+    creator: str | None = None
+    """The connection that the write has made the group for; None where it was there before."""
     ends: tuple[str, ...] = ()
     """Entries of the journal that end with the write."""
 
@@ -87,6 +89,9 @@ class GroupRecords:
                 .values(**this, **row)
                 .on_conflict_do_update(index_elements=list(group_external_ids.primary_key), set_=row)
             )
+        if change.creator is not None:
+            created = {"tenant_id": tenant_id, "group_id": group_id, "connection_id": change.creator}
+            db.execute(self._db.insert(group_creators).values(created).on_conflict_do_nothing())
         if change.ends:
             remove_entries(db, change.ends)
         raised = self._raise().returning(group_versions.c.version)
@@ -112,6 +117,16 @@ class GroupRecords:
                 _FIND, {"tenant_id": tenant_id, "domain": domain, "value": bounded_key(value)}
             )
         return tuple(found)
+
+    async def creator(self, tenant_id: str, group_id: str) -> str | None:
+        """Answer the id of the connection that has made a group; None where it was made elsewhere."""
+        columns = group_creators.c
+        statement = select(columns.connection_id).where(
+            columns.tenant_id == tenant_id, columns.group_id == group_id
+        )
+        async with self._db.read() as db:
+            found: str | None = await db.scalar(statement)
+        return found
 
     async def raise_version(self, tenant_id: str, group_id: str) -> int:
         """Count one change of a group; answer its new version, which no other call is given."""
@@ -165,7 +180,7 @@ class GroupRecords:
         """Forget a group that is gone, in all domains, and its entries in the journal."""
 
         def make(db: Connection) -> None:
-            for table in (group_external_ids, group_versions):
+            for table in (group_external_ids, group_versions, group_creators):
                 db.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.group_id == group_id))
             if ends:
                 remove_entries(db, ends)

@@ -48,6 +48,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The number of the newest sweep."""
     sweep: Sweep | None = None
     """The sweep that has not ended."""
+    hides: bool = False
+    """Whether some users of the tenant are hidden, as far as any of its views knows."""
 
 
 class IndexedUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,8 @@ class IndexedUser(msgspec.Struct, frozen=True, kw_only=True):
     """`meta.created`."""
     entries: tuple[Entry, ...]
     """`index_entries` of the resource."""
+    hidden: bool = False
+    """The platform has the user and SCIM has not: no search finds it, only its links do."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

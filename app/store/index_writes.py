@@ -86,10 +86,15 @@ def present_columns(user: IndexedUser, now: datetime) -> dict[str, Any]:
     """What the row of a user that has just been read holds, apart from its revision and `seen`."""
     return {
         "created": created_key(user.created),
-        "state": "present",
+        "state": state_of(user),
         "dirty": False,
         "read_at": now,
     }
+
+
+def state_of(user: IndexedUser) -> str:
+    """How the row of a user that has just been read is called."""
+    return "hidden" if user.hidden else "present"
 
 
 def gone_columns(now: datetime) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def is_as(db: Connection, view_id: int, user: IndexedUser, rows: frozenset[Value
         select(_users.seq).where(
             _users.view_id == view_id,
             _users.user_id == user.id,
-            _users.state == "present",
+            _users.state == state_of(user),
             _users.dirty.is_(False),
             _users.created == created_key(user.created),
         )
@@ -125,19 +130,15 @@ def different(
     """The users of whom something else is known than is said here, or who have another revision."""
     same: set[str] = set()
     for batch in batches(users, _BATCH):
-        statement = select(_users.seq, _users.user_id, _users.revision, _users.created).where(
-            _users.view_id == view_id,
-            _users.user_id.in_(batch),
-            _users.state == "present",
-            _users.dirty.is_(False),
+        statement = select(_users.seq, _users.user_id, _users.revision, _users.created, _users.state).where(
+            _users.view_id == view_id, _users.user_id.in_(batch), _users.dirty.is_(False)
         )
         found = {row[0]: row for row in db.execute(statement)}
         values = values_of(db, list(found))
-        for seq, user_id, revision, created in found.values():
+        for seq, user_id, *is_known in found.values():
             user, rows = users[user_id]
-            if (revision, created) == (revisions[user_id], created_key(user.created)) and rows == values.get(
-                seq, frozenset()
-            ):
+            told = [revisions[user_id], created_key(user.created), state_of(user)]
+            if is_known == told and rows == values.get(seq, frozenset()):
                 same.add(user_id)
     return users.keys() - same
 

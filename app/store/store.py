@@ -10,6 +10,7 @@ from typing import Self
 from app.store.access_tokens import AccessTokens
 from app.store.clients import Clients
 from app.store.connections import Connections
+from app.store.deprovisionings import Deprovisionings
 from app.store.federation import Federations
 from app.store.group_records import GroupRecords
 from app.store.journal import Journal
@@ -49,6 +50,7 @@ class Store:
         self.index = UserIndex(db, self.links, clock)
         self.group_records = GroupRecords(db)
         self.local_groups = LocalGroups(db, clock, ids)
+        self.deprovisionings = Deprovisionings(db, clock)
         self.leases = Leases(db, ids)
         self.journal = Journal(db, ids)
         self.server_keys = ServerKeys(db, clock, secret_bytes)

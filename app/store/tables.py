@@ -339,3 +339,34 @@ access_tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
+
+# What guards remember: see deprovisionings and group_records.
+
+deprovisionings = Table(
+    "deprovisionings",
+    metadata,
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("user_id", String(128), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    # Whether the user was deleted, and not only deactivated.
+    Column("removes", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+deprovisioning_stops = Table(
+    "deprovisioning_stops",
+    metadata,
+    Column("connection_id", ForeignKey(connections.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("counted", Integer, nullable=False),
+)
+
+group_creators = Table(
+    "group_creators",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("group_id", String(128), primary_key=True),
+    # No foreign key: whose group it was stays known when the connection is removed.
+    Column("connection_id", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)

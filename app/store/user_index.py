@@ -293,10 +293,10 @@ class UserIndex(IndexViews):
         return await self._db.read_unit(read)
 
     async def unseen(self, view_id: int, sweep: int, limit: int) -> tuple[tuple[str, int], ...]:
-        """Answer id and revision of users that can be found and that a sweep has not met."""
+        """Answer id and revision of users that the platform should have and a sweep has not met."""
         statement = (
             select(_users.user_id, _users.revision)
-            .where(_users.view_id == view_id, _users.state == "present", _users.seen < sweep)
+            .where(_users.view_id == view_id, _users.state.in_(("present", "hidden")), _users.seen < sweep)
             .order_by(_users.user_id)
             .limit(limit)
         )

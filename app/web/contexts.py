@@ -11,11 +11,13 @@ import structlog
 from litestar.types import Scope
 
 from app.bridge.context import Context
+from app.bridge.rules import GroupRules, UserRules
 from app.config import Settings
 from app.mapping.errors import MappingError
 from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
-from app.store.connections import Connection
+from app.store.connections import Connection, Policies
+from app.store.deprovisionings import GuardLimits
 from app.web.headers import header
 from app.web.paths import BASE_PATH
 
@@ -101,6 +103,7 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
     }
     return Context(
         connection_id=connection.id,
+        connection=connection.name,
         tenant_id=connection.tenant_id,
         domain=connection.domain,
         mapping=load_mapping(connection.mapping, mappings),
@@ -114,4 +117,17 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         indexed=policies.search == "indexed",
         explains=policies.explain,
         group_patch_answers=policies.group_patch == "resource",
+        deprovision=policies.deprovision,
+        guard=_guard(policies),
+        protected_users=UserRules.of(policies.protected_users),
+        protected_groups=GroupRules.of(policies.protected_groups),
+        group_scope=GroupRules.of(policies.group_scope) if policies.group_scope else None,
+    )
+
+
+def _guard(policies: Policies) -> GuardLimits | None:
+    if not policies.guard_limit:
+        return None
+    return GuardLimits(
+        number=policies.guard_limit, share=policies.guard_share, window_s=policies.guard_window_s
     )

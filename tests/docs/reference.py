@@ -1,4 +1,4 @@
-"""The README's tables of settings and mapping keys, made from the docs in the code.
+"""The README's tables of settings, policies and mapping keys, made from the docs in the code.
 
 `uv run python tests/docs/reference.py` writes them into the README; test_readme.py holds them to it.
 """
@@ -45,6 +45,15 @@ def settings_table() -> str:
     for name, default, doc in documented_fields(ROOT / "app" / "config.py", "Settings"):
         shown = "" if default in ("''", "", "None") else f"`{default.strip(chr(39))}`"
         lines.append(f"| `SCIM_BRIDGE_{name.upper()}` | {shown} | {doc} |")
+    return "\n".join(lines)
+
+
+def policies_table() -> str:
+    """Every policy of a connection with its default and meaning."""
+    lines = ["| Policy | Default | Meaning |", "|---|---|---|"]
+    for name, default, doc in documented_fields(ROOT / "app" / "store" / "connections.py", "Policies"):
+        shown = {"None": "", "()": "", "True": "true", "False": "false"}.get(default, default.strip(chr(39)))
+        lines.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {doc} |")
     return "\n".join(lines)
 
 
@@ -95,7 +104,9 @@ def section(name: str, text: str) -> str:
 def rewrite() -> None:
     """Bring the README and the editors' JSON Schema up to date."""
     text = README.read_text("utf-8")
-    for name, made in (("settings", settings_table()), ("mapping", mapping_tables())):
+    made_of = {"settings": settings_table, "policies": policies_table, "mapping": mapping_tables}
+    for name, table in made_of.items():
+        made = table()
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         before, rest = text.split(begin)
         text = before + begin + "\n" + made + "\n\n" + end + rest.split(end)[1]

@@ -18,7 +18,12 @@ TEXT = reference.README.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("name", "made"), [("settings", reference.settings_table()), ("mapping", reference.mapping_tables())]
+    ("name", "made"),
+    [
+        ("settings", reference.settings_table()),
+        ("policies", reference.policies_table()),
+        ("mapping", reference.mapping_tables()),
+    ],
 )
 def test_tables_are_those_of_the_code(name: str, made: str) -> None:
     assert reference.section(name, TEXT) == made
@@ -27,7 +32,8 @@ def test_tables_are_those_of_the_code(name: str, made: str) -> None:
 def test_every_setting_and_key_has_a_meaning() -> None:
     empty = [
         line
-        for line in (reference.settings_table() + reference.mapping_tables()).splitlines()
+        for made in (reference.settings_table, reference.policies_table, reference.mapping_tables)
+        for line in made().splitlines()
         if re.fullmatch(r"\|.*\|\s*\|", line)
     ]
     assert empty == []

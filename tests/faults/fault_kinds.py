@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from bridge_rig import CORE, ENT, PATCH_OP
-from fault_lanes import Request, World
+from fault_lanes import PLAIN, Request, World
+
+from app.store.connections import Policies
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 ADA, NEW, EVE = "ada@example.com", "new@example.com", "eve@example.com"
@@ -34,11 +37,19 @@ class Kind:
     """Filters whose answers must be right afterwards."""
     finds: str = "userName"
     """The attribute by which clients know such a resource."""
+    keeps: bool = False
+    """Whether the platform keeps users that SCIM deletes."""
+
+    @property
+    def policies(self) -> Policies:
+        """Of the connection. One user may go, however often that is tried."""
+        plain = msgspec.structs.replace(PLAIN, groups=self.groups, guard_limit=1, guard_share=0.0)
+        return msgspec.structs.replace(plain, deprovision="disable") if self.keeps else plain
 
     @property
     def hashes(self) -> bool:
         """Whether the platform has to hash a password, which takes it a core and long."""
-        return self.name in ("create-password", "create-whole", "patch-whole")
+        return self.name in ("create-password", "create-whole", "patch-whole", "revive-whole")
 
 
 # --- users --------------------------------------------------------------------------------------------------
@@ -99,6 +110,27 @@ def _patch_ada(value: dict[str, Any]) -> Callable[[World], Request]:
 
 def _delete_ada(world: World) -> Request:
     return Request("DELETE", f"/Users/{world.ids[ADA]}")
+
+
+def _deleted(**how: Any) -> Start:
+    """Ada, deleted and kept by the platform."""
+
+    async def start(world: World) -> None:
+        await _ada(**how)(world)
+        await world.made(*_delete_ada(world))
+
+    return start
+
+
+def _post_ada(**more: Any) -> Callable[[World], Request]:
+    return lambda _: Request("POST", "/Users", {**_ADA, **more})
+
+
+def _kept(state: State) -> bool:
+    """Whether Ada is disabled at the platform, marked, and nothing to SCIM clients."""
+    user = state["users"][ADA]
+    hidden = ADA not in state["scim"].get("users", {}) and not any(state["scim"][text] for text in _FOUND)
+    return hidden and user["status"] == "DISABLED" and user["custom_attributes"]["scim"]["deleted"]
 
 
 def _has(name: str, **fields: Any) -> Callable[[State], bool]:
@@ -180,6 +212,41 @@ USER_KINDS = (
         lookups=(*_FOUND, f'emails.value eq "{_MOVED}"', f'emails.value eq "{ADA}"'),
     ),
     Kind("delete", _ada(), _delete_ada, lambda s: list(s["users"]) == [EVE], lookups=_FOUND),
+    Kind("delete-disable", _ada(), _delete_ada, _kept, lookups=_FOUND, keeps=True),
+    Kind("delete-disable-locked", _ada(status="LOCKED"), _delete_ada, _kept, lookups=_FOUND, keeps=True),
+    Kind("delete-disable-inactive", _ada(active=False), _delete_ada, _kept, lookups=_FOUND, keeps=True),
+    Kind(
+        "revive",
+        _deleted(),
+        _post_ada(**_FIELDS),
+        _has(ADA, **_AUGUSTA, status="ACTIVE"),
+        lookups=_FOUND,
+        keeps=True,
+    ),
+    Kind(
+        "revive-locked",
+        _deleted(status="LOCKED"),
+        _post_ada(),
+        _has(ADA, status="LOCKED"),
+        lookups=_FOUND,
+        keeps=True,
+    ),
+    Kind(
+        "revive-inactive",
+        _deleted(),
+        _post_ada(active=False),
+        _has(ADA, status="DISABLED"),
+        lookups=_FOUND,
+        keeps=True,
+    ),
+    Kind(
+        "revive-whole",
+        _deleted(),
+        _post_ada(**_FIELDS, password=PASSWORD),
+        _has(ADA, **_AUGUSTA, status="ACTIVE", password="set"),
+        lookups=_FOUND,
+        keeps=True,
+    ),
 )
 
 
@@ -270,10 +337,23 @@ def _group_kinds(groups: Literal["platform", "local"]) -> tuple[Kind, ...]:
         ("delete", _people(team=few), _delete_group, lambda s: not s["scim"]["groups"]),
         ("delete-member", _ada_in_team, _delete_ada, _team()),
     )
-    return tuple(
+    kinds = [
         Kind(f"{at}-{name}", start, write, done, groups=groups, lookups=found, finds="displayName")
         for name, start, write, done in rows
+    ]
+    kinds.append(
+        Kind(
+            f"{at}-disable-member",
+            _ada_in_team,
+            _delete_ada,
+            lambda s: _team()(s) and s["users"][ADA]["custom_attributes"]["scim"]["deleted"],
+            groups=groups,
+            lookups=found,
+            finds="displayName",
+            keeps=True,
+        )
     )
+    return tuple(kinds)
 
 
 _ONE_TRANSACTION = ("local-group-create", "local-group-remove", "local-group-delete")

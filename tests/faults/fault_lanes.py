@@ -9,11 +9,12 @@ import signal
 import sys
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 from fault_proxy import Lane, Proxy
@@ -36,7 +37,7 @@ TIMEOUT_S = 1.5
 
 MEMBERS_PER_CALL = 3
 
-Groups = Literal["platform", "local"]
+PLAIN = Policies(password="set")
 
 
 class Request(NamedTuple):
@@ -171,7 +172,7 @@ class Rig:
         self.platform = platform
         self.bridges: list[Bridge] = []
         self._directory = directory
-        self._stock: dict[Groups, list[World]] = {"platform": [], "local": []}
+        self._stock: dict[Policies, list[World]] = defaultdict(list)
         self._mapping = place / "small-batches.toml"
         text = _MAPPING.read_text().replace(
             "members_per_call = 100", f"members_per_call = {MEMBERS_PER_CALL}"
@@ -183,23 +184,23 @@ class Rig:
         """The platform's own file, for what its API does not tell."""
         return self.place / "platform" / "platform.db"
 
-    async def stock(self, kept: Iterable[Groups]) -> None:
+    async def stock(self, wanted: Iterable[Policies]) -> None:
         """Make worlds ahead: while cases run, this process stays away from the servers' files."""
-        for groups in kept:
-            self._stock[groups].append(await self._new(groups))
+        for policies in wanted:
+            self._stock[policies].append(await self._new(policies))
 
-    async def world(self, groups: Groups = "platform") -> World:
-        """A tenant with nobody in it, and a connection to it that sets passwords."""
-        return self._stock[groups].pop() if self._stock[groups] else await self._new(groups)
+    async def world(self, policies: Policies = PLAIN) -> World:
+        """A tenant with nobody in it, and a connection to it with these policies."""
+        return self._stock[policies].pop() if self._stock[policies] else await self._new(policies)
 
-    async def _new(self, groups: Groups) -> World:
+    async def _new(self, policies: Policies) -> World:
         name = f"w-{uuid.uuid4().hex}"
         tenant_id = await self._directory.ensure_tenant(name, name)
         made = await self.store.connections.add(
             name=name,
             tenant_id=tenant_id,
             mapping=str(self._mapping),
-            policies=Policies(password="set", groups=groups),
+            policies=policies,
         )
         _, token = await self.store.tokens.create(made.id, "test", None)
         return World(self, tenant_id, self.proxy.lane(tenant_id), token)

@@ -78,6 +78,8 @@ async def _over_scim(world: World, kind: Kind, names: dict[str, str], *, users: 
 
 def _plain(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
+        # When does not matter, whether does.
+        value = {**value, "deleted": True} if value.get("deleted") else value
         return {
             k: plain for k, v in value.items() if k not in _LEFT_OUT and (plain := _plain(v, names)) != {}
         }

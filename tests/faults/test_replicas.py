@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TAKEOVER_S = 15.0
 """For how long a client that is answered 503 asks again; by then the other replica must have taken over."""
-SOME_KINDS = ("create-whole", "patch-whole", "delete", "platform-group-create")
+SOME_KINDS = ("create-whole", "patch-whole", "delete", "delete-disable", "revive", "platform-group-create")
 KILLS = tuple(name for name, fault in FAULTS.items() if fault.kills)
 
 

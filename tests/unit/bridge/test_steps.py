@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bridge.steps import ResetPassword, SetFields, SetStatus, UserPlan
+from app.bridge.steps import ResetPassword, SetFields, SetMembership, SetStatus, UserPlan
 from app.mapping.users import UserChange
-from app.wire.users import PlatformUser
+from app.wire.users import GroupMembership, PlatformUser
 
 
 def user(**fields: Any) -> PlatformUser:
@@ -99,11 +99,24 @@ def test_a_status(now: str, left: int, back: int) -> None:
         assert (reverse.to, reverse.terminate_sessions) == ("ACTIVE", False)
 
 
+@pytest.mark.parametrize(("kind", "is_member"), [("DIRECT", True), ("INHERITED", False), (None, False)])
+@pytest.mark.parametrize("member", [True, False])
+def test_a_membership(kind: str | None, is_member: bool, member: bool) -> None:
+    groups = () if kind is None else (GroupMembership(group_id="g", name="G", membership_type=kind),)
+    now, made = user(groups=groups), SetMembership(group_id="g", member=member)
+    if member is is_member:
+        assert made.left(now) is None
+        assert made.back(now) == SetMembership(group_id="g", member=not member)
+    else:
+        assert (made.left(now), made.back(now)) == (made, None)
+
+
 def test_a_plan_comes_back_from_its_text() -> None:
     plan = UserPlan(
         steps=(
             step(user(custom_attributes={"a": 1}), {"b": [None, "ü"]}, phone=None),
             SetStatus(to="DISABLED", was="LOCKED", reason="left"),
+            SetMembership(group_id="g", member=False),
             ResetPassword(),
         ),
         undo=True,

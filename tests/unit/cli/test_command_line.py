@@ -23,6 +23,7 @@ from app.cli.connections import read_expiry
 from app.cli.servers import is_loopback
 from app.config import SettingsError
 from app.store.connections import Connection
+from app.store.deprovisionings import GuardLimits
 from app.store.store import Store
 
 SECRET = re.compile(r"scb_[A-Za-z0-9_-]{43}")
@@ -43,6 +44,28 @@ def run_apart(tmp_path: Path) -> Run:
         )
 
     return call
+
+
+def test_a_stopped_connection_is_shown_and_released(run: Run, tmp_path: Path) -> None:
+    assert run("connection", "add", "okta", "--tenant", "tnt_1", "--deprovision", "disable").returncode == 0
+
+    async def stop() -> Connection | None:
+        store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/data/bridge.db")
+        found = await store.connections.by_name("okta")
+        assert found is not None
+        limits = GuardLimits(number=2, share=0.0, window_s=60)
+        for user_id in ("a", "b", "c"):
+            await store.deprovisionings.count(found.id, user_id, limits, removes=True, size=None)
+        await store.close()
+        return found
+
+    found = asyncio.run(stop())
+    assert found is not None and found.policies.deprovision == "disable"
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert run("connection", "list").stdout.count(today) == 2
+    assert "2 users were counted" in run("connection", "release", "okta").stdout
+    assert run("connection", "list").stdout.count(today) == 1
+    one_line(run("connection", "release", "nobody"), "nobody")
 
 
 def test_connections_and_tokens(run: Run) -> None:

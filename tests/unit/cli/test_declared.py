@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -81,11 +81,13 @@ def test_everything() -> None:
 
 def other_value(kind: Any, default: Any) -> Any:
     """A value that a field of this type takes and that is not its default."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         return next(value for value in get_args(kind) if value != default)
     if get_origin(kind) is tuple:
-        return ["flat-keys"]
-    values = {bool: not default, int: 7, float: 7.5, str: "other"}
+        return ["id:flat-keys"]
+    values = {bool: not default, int: 7, float: 0.5, str: "other"}
     return next(values[each] for each in (kind, *get_args(kind)) if isinstance(each, type) and each in values)
 
 

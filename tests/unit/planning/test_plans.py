@@ -9,7 +9,7 @@ from plan_cases import Case, cases, is_known, is_sortable
 
 from app.mapping.load import load_mapping, parse_mapping
 from app.mapping.users import UserMapping
-from app.planning.plan import Plan
+from app.planning.plan import IndexQuery, Listing, Plan
 from app.planning.planner import match_for, plan_users
 from app.planning.printer import print_plan
 from app.planning.pushdown import exact_needle, part_needle
@@ -51,6 +51,38 @@ def text_of(case: Case, *, index: bool) -> str:
 def test_a_filter_and_its_plans(case: Case) -> None:
     assert text_of(case, index=False) == case.live
     assert text_of(case, index=True) == case.index
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.place)
+@pytest.mark.parametrize("index", [True, False], ids=["index", "live"])
+def test_totals_of_lists_are_not_used_where_they_hold_hidden_users(case: Case, index: bool) -> None:
+    ref = None if case.sort is None else parse_attribute_path(case.sort, MAPPING.model)
+    assert ref is None or isinstance(ref, AttributeRef)
+    asked: dict[str, Any] = {
+        "index": index,
+        "sort": ref,
+        "descending": case.descending,
+        "groups_at_platform": not case.local_groups,
+    }
+    try:
+        plain, hiding = planned(case.filter, **asked), planned(case.filter, **asked, hides=True)
+    except InvalidFilter:
+        return
+    assert hiding.window != "platform"
+    if hiding.order is not None:
+        assert hiding.order.made != "platform"
+    if not isinstance(plain.source, Listing) or plain.residual is not None:
+        assert (hiding.source, hiding.residual, hiding.order) == (plain.source, plain.residual, plain.order)
+    elif index and (ref is None or is_sortable(ref)) and _indexed(case.filter):
+        assert isinstance(hiding.source, IndexQuery)
+    else:
+        assert hiding.notes
+    if hiding.order is not None and isinstance(hiding.source, IndexQuery) and hiding.residual is None:
+        assert hiding.window == "index"
+
+
+def _indexed(text: str | None) -> bool:
+    return text is None or is_known(bind(parse_filter(text), MAPPING.model))
 
 
 def test_there_are_plenty_of_filters() -> None:
