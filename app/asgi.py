@@ -9,6 +9,8 @@ from typing import Any
 
 from litestar import Litestar
 
+from app.bridge.bulk import Bulk
+from app.bridge.bulk_endpoints import Endpoint, GroupEndpoint, UserEndpoint
 from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import PlatformEvents
@@ -283,6 +285,16 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         "platform": platform_groups,
         "local": StoredGroups(platform, store.local_groups, store.group_records),
     }
+    groups = Groups(
+        GroupResources(backends, store.group_records),
+        store.group_records,
+        locks,
+        model,
+        GroupGuard(platform, backends, store),
+        journaling,
+        recovery,
+    )
+    endpoints: dict[str, Endpoint] = {"Users": UserEndpoint(users), "Groups": GroupEndpoint(groups)}
     health.add("journal", recovery.reason)
     return Services(
         settings=settings,
@@ -292,18 +304,11 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         recovery=recovery,
         search=search,
         explainer=Explainer(platform, resources, search),
-        doctor=Doctor(platform, GroupClient(platform, path=settings.platform_groups_path)),
-        groups=Groups(
-            GroupResources(backends, store.group_records),
-            store.group_records,
-            locks,
-            model,
-            GroupGuard(platform, backends, store),
-            journaling,
-            recovery,
-        ),
+        doctor=Doctor(platform, group_client),
+        groups=groups,
         group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
         group_model=model,
+        bulk=Bulk(endpoints, concurrency=settings.bulk_concurrency),
         indexing=indexing,
         sweeper=sweeper,
         upkeep=upkeep,

@@ -96,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cursor_timeout_s: Positive = 3600
     """Seconds for which a `nextCursor` stays good."""
     max_body_bytes: Positive = 1_048_576
-    """Bytes of a request body at most; larger ones answer 413."""
+    """Bytes of a request body at most, but for bulk; larger ones answer 413."""
     platform_webhook_secret: str = ""
     """Secret of the platform's webhooks; while it changes, new and old by a comma. Empty: no endpoint."""
     webhook_tolerance_s: Positive = 300
@@ -105,6 +105,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Values in a request body at most, at all levels together; more answer 413."""
     max_operations: Positive = 1000
     """Operations of one PATCH at most; more answer 413."""
+    bulk_max_operations: Positive = 1000
+    """Operations of one bulk request at most; more answer 413."""
+    bulk_max_payload_bytes: Positive = 1_048_576
+    """Bytes of a bulk request at most, in the place of max_body_bytes; larger ones answer 413."""
+    bulk_concurrency: Positive = 8
+    """Operations of one bulk request that are carried out side by side."""
     max_url_bytes: Positive = 16_384
     """Bytes of a request target, path and query, at most; longer ones answer 414."""
     max_header_bytes: Positive = 32_768

@@ -39,6 +39,8 @@ class GroupWrite(msgspec.Struct, frozen=True, kw_only=True):
     delta: Delta = Delta()
     external_id: str | UnsetType | None = UNSET
     """In the connection's domain; None forgets it, UNSET leaves it."""
+    circular: bool = False
+    """Whether the group may come to be within itself; only a circle of a bulk request may."""
 
     @property
     def linked_to(self) -> str | None:

@@ -71,6 +71,11 @@ class Groups:
         """The group with its version, as if nobody were a member: what HEAD shows of it."""
         return await self._resources.build(context, await self._resources.head(context, group_id), members=())
 
+    async def version(self, context: Context, group_id: str) -> str:
+        """The group's `meta.version` as it is now, without its members being read."""
+        versions = await self._records.versions(context.tenant_id, [group_id])
+        return group_version(versions.get(group_id, 0))
+
     async def create(self, context: Context, body: object, *, with_members: bool) -> Resource:
         """Create a group from the body of a POST (RFC 7644 §3.3).
 
@@ -119,12 +124,20 @@ class Groups:
             return True
 
     async def replace(
-        self, context: Context, group_id: str, body: object, *, if_match: str | None, with_members: bool
+        self,
+        context: Context,
+        group_id: str,
+        body: object,
+        *,
+        if_match: str | None,
+        with_members: bool,
+        circular: bool = False,
     ) -> Resource:
         """Replace a group by the body of a PUT (RFC 7644 §3.5.1).
 
         Without `members` in the body they are left alone: a client that read without them must not empty the
-        group. Without that tolerance they are cleared.
+        group. Without that tolerance they are cleared. `circular` allows the group to come to be within
+        itself, as a bulk request may have it (§3.7.1).
         """
         wanted = self._read_body(context, body)
         members = _raw_members(body)
@@ -136,7 +149,7 @@ class Groups:
             async with self._held(context, group_id) as ends:
                 head = await self._resources.head(context, group_id)
                 await self._check_version(context, group_id, if_match)
-                await self._write(context, group_id, delta, ends, head=head, after=wanted)
+                await self._write(context, group_id, delta, ends, head=head, after=wanted, circular=circular)
 
         await self._recovery.first(work)
         return await self.read_back(context, group_id, with_members=with_members)
@@ -203,11 +216,12 @@ class Groups:
         *,
         head: GroupHead | None = None,
         after: Resource | None = None,
+        circular: bool = False,
     ) -> None:
         """Write what differs; `after` is the group as it is to be apart from its members."""
         delta = await self._guard.change(context, group_id, delta, head, after)
         await self._check_members(context, delta)
-        write = GroupWrite(delta=delta)
+        write = GroupWrite(delta=delta, circular=circular)
         async with AsyncExitStack() as held:
             if head is not None and after is not None:
                 name, external_id = after["displayName"], after.get("externalId")
@@ -245,8 +259,7 @@ class Groups:
     async def _check_version(self, context: Context, group_id: str, if_match: str | None) -> None:
         if if_match is None:
             return
-        versions = await self._records.versions(context.tenant_id, [group_id])
-        if not version_matches(if_match, group_version(versions.get(group_id, 0))):
+        if not version_matches(if_match, await self.version(context, group_id)):
             raise PreconditionFailed("the group has changed since that version: read it again")
 
     def _read_body(self, context: Context, body: object) -> Resource:

@@ -111,6 +111,7 @@ class StoredGroups:
                 remove=delta.remove,
                 only=None if delta.only is None else [*rows, *kept],
                 also=self._also(context, write, ends),
+                circular=write.circular,
             )
         except NameTaken as exc:
             raise name_taken(str(write.name)) from exc

@@ -128,7 +128,7 @@ class Tolerance(StrEnum):
     )
     STRAY_OP_KEYS = (
         "stray-op-keys",
-        "Further members inside a PATCH operation are left out.",
+        "Further members inside a PATCH or bulk message and its operations are left out.",
         "Microsoft Entra ID (Postman collection)",
         "RFC 7644 §3.5.2: an operation has op, path and value",
     )

@@ -109,6 +109,12 @@ class Uniqueness(ScimError):
     scim_type = "uniqueness"
 
 
+class Conflict(ScimError):
+    """What is asked for cannot be had together with something else (RFC 7644 §3.7.1, §3.12, 409)."""
+
+    status = 409
+
+
 class Unauthorized(ScimError):
     """No bearer token, or not a valid one (RFC 7644 §2; RFC 6750 §3)."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from app.scim.dialect import Dialect, Tolerance
 from app.scim.errors import InvalidSyntax
 from app.scim.schema import ENTERPRISE_USER, AttributeRef, ResourceModel
-from app.scim.values import printable
+from app.scim.values import printable, shape
 
 
 def locate(key: str, model: ResourceModel, dialect: Dialect, urn: str | None = None) -> AttributeRef | None:
@@ -52,3 +52,25 @@ def refuse_unknown(key: str, dialect: Dialect, path: str = "") -> None:
     if not dialect.allows(Tolerance.UNKNOWN_ATTRIBUTES_IGNORED):
         name = f"{path}:{printable(key)}" if path else printable(key)
         raise InvalidSyntax(f"{name} is not an attribute of this resource; /Schemas lists those that are.")
+
+
+def message_members(item: object, names: tuple[str, ...], dialect: Dialect, where: str) -> dict[str, Any]:
+    """The members of a message, or of an operation in it, by their proper names.
+
+    Others are dropped, or refused as InvalidSyntax.
+    """
+    if not isinstance(item, dict):
+        raise InvalidSyntax(f"{where} must be a JSON object, not {shape(item)}.")
+    any_case = dialect.allows(Tolerance.MESSAGE_KEY_CASE)
+    proper = {name.lower() if any_case else name: name for name in names}
+    found: dict[str, Any] = {}
+    for key, value in item.items():
+        name = proper.get(key.lower() if any_case else key)
+        if name is None:
+            if not dialect.allows(Tolerance.STRAY_OP_KEYS):
+                raise InvalidSyntax(f"{where} must not have a member {printable(key)}.")
+        elif name in found:
+            raise InvalidSyntax(f"{where} has {name} twice, in different case.")
+        else:
+            found[name] = value
+    return found

@@ -11,7 +11,7 @@ from app.scim.amend import Op, Step, amend, describe
 from app.scim.dialect import Dialect, Tolerance
 from app.scim.elements import says_something
 from app.scim.errors import InvalidPath, InvalidSyntax, InvalidValue, Mutability, NoTarget, PayloadTooLarge
-from app.scim.keys import each_once, locate, refuse_unknown
+from app.scim.keys import each_once, locate, message_members, refuse_unknown
 from app.scim.messages import PATCH_OP
 from app.scim.path import PatchPath, parse_patch_path
 from app.scim.schema import AttributeRef, Resource, ResourceModel, Schema
@@ -36,7 +36,7 @@ def read_patch(body: object, dialect: Dialect, *, max_operations: int = 1000) ->
     Raises InvalidSyntax for a malformed message, InvalidValue for a missing value, NoTarget for remove
     without a path, PayloadTooLarge for more than `max_operations`.
     """
-    message = _members(body, ("schemas", "Operations"), dialect, "The body")
+    message = message_members(body, ("schemas", "Operations"), dialect, "The body")
     schemas = message.get("schemas")
     named = isinstance(schemas, list) and any(
         isinstance(urn, str) and urn.lower() == PATCH_OP.lower() for urn in schemas
@@ -53,6 +53,18 @@ def read_patch(body: object, dialect: Dialect, *, max_operations: int = 1000) ->
             f"{len(operations)} operations in one PATCH; at most {max_operations} are taken. Send several."
         )
     return tuple(_operation(item, f"Operations[{index}]", dialect) for index, item in enumerate(operations))
+
+
+def check_count(body: object, most: int) -> None:
+    """PayloadTooLarge where a decoded PATCH body has more than so many operations."""
+    if not isinstance(body, dict):
+        return
+    for key, value in body.items():
+        if key.lower() == "operations" and isinstance(value, list) and len(value) > most:
+            raise PayloadTooLarge(
+                f"the PATCH has {len(value)} operations, at most {most} are taken: send them in several "
+                "requests"
+            )
 
 
 def apply_patch(
@@ -80,27 +92,8 @@ def apply_patch(
     return draft.resource
 
 
-def _members(item: object, names: tuple[str, ...], dialect: Dialect, where: str) -> dict[str, Any]:
-    """The members of a message by their proper names; others are dropped or refused."""
-    if not isinstance(item, dict):
-        raise InvalidSyntax(f"{where} must be a JSON object, not {shape(item)}.")
-    any_case = dialect.allows(Tolerance.MESSAGE_KEY_CASE)
-    proper = {name.lower() if any_case else name: name for name in names}
-    found: dict[str, Any] = {}
-    for key, value in item.items():
-        name = proper.get(key.lower() if any_case else key)
-        if name is None:
-            if not dialect.allows(Tolerance.STRAY_OP_KEYS):
-                raise InvalidSyntax(f"{where} must not have a member {printable(key)}.")
-        elif name in found:
-            raise InvalidSyntax(f"{where} has {name} twice, in different case.")
-        else:
-            found[name] = value
-    return found
-
-
 def _operation(item: object, where: str, dialect: Dialect) -> Operation:
-    members = _members(item, ("op", "path", "value"), dialect, where)
+    members = message_members(item, ("op", "path", "value"), dialect, where)
     name = members.get("op")
     if isinstance(name, str) and dialect.allows(Tolerance.OP_CASE):
         name = name.lower()

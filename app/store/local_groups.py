@@ -241,6 +241,7 @@ class LocalGroups:
         remove: Iterable[str] = (),
         only: Sequence[LocalMember] | None = None,
         also: Also | None = None,
+        circular: bool = False,
     ) -> ChangeResult:
         """Rename a group and change its membership, all or nothing; answer what became different.
 
@@ -248,7 +249,7 @@ class LocalGroups:
         then `add`. Members there already keep the `display` they have; groups that do not exist (any more)
         are left out. The cost of `add` and `remove` does not depend on the size of the group, that of `only`
         does. `also` is done in the same transaction, where there is such a group. Raises NameTaken,
-        MembershipCycle, or InvalidRecord as `create` does.
+        MembershipCycle unless groups may be in a circle (`circular`), or InvalidRecord as `create` does.
         """
         if name is not None:
             _check_name(name)
@@ -272,7 +273,7 @@ class LocalGroups:
                 leaving = present - whole.keys()
             joining = await _without_lost_groups(db, tenant_id, new)
             nested = {member.id for member in joining if member.type == "Group"}
-            if nested and await _contains(db, tenant_id, group_id, nested):
+            if nested and not circular and await _contains(db, tenant_id, group_id, nested):
                 raise MembershipCycle(f"group {group_id} would become a member of itself")
             now = self._clock()
             removed = 0

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from litestar.utils import normalize_path
 
-from app.web import catalogs, discovery, groups, health, me, root, users, webhooks
+from app.web import bulk, catalogs, discovery, groups, health, me, root, users, webhooks
 from app.web.auth import Authentication
 from app.web.exceptions import handle
 from app.web.limits import Protection
@@ -56,6 +56,7 @@ def create_app(services: Services) -> Litestar:
             users.router,
             groups.router,
             me.router,
+            bulk.router(services.settings),
             *catalogs.routers,
             root.router,
             discovery.router,

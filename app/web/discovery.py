@@ -95,7 +95,11 @@ def _config(context: Context, settings: Settings) -> Resource:
     return {
         "schemas": [SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {
+            "supported": True,
+            "maxOperations": settings.bulk_max_operations,
+            "maxPayloadSize": settings.bulk_max_payload_bytes,
+        },
         "filter": {"supported": True, "maxResults": settings.max_page_size},
         "changePassword": {"supported": context.sets_passwords},
         "sort": {"supported": True},

@@ -60,19 +60,13 @@ class _Refused(Response[bytes]):
 def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
     context: Context | None = request.scope.get("state", {}).get("context")
-    error = nowhere(request.scope["path"]) if _is_unrouted(exc) else _translated(exc, context)
+    path = request.scope["path"]
+    if _is_unrouted(exc):
+        exc = nowhere(path)
+    error, reference = explained(exc, context, method=request.method, path=path)
     if isinstance(error, MethodNotAllowed) and hides_slash(request.scope):
         error = NotFound("no resource has an id with a slash")
     headers: dict[str, str] = {}
-    reference = None
-    if error.status >= 500:
-        reference = uuid.uuid4().hex[:16]
-        log = _log.bind(reference=reference, method=request.method, path=request.scope["path"])
-        if isinstance(error, InternalError):
-            log.error("request failed", exc_info=exc)
-        else:
-            log.warning("request failed", status=error.status, error=str(exc))
-    path = request.scope["path"]
     is_webhook, is_token = path.startswith(f"{webhooks.PATH}/"), is_oauth(path)
     if isinstance(error, Unauthorized | InsufficientScope):
         headers["WWW-Authenticate"] = "Signature" if is_webhook else challenge(error)
@@ -96,6 +90,20 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
 
 def _is_unrouted(exc: Exception) -> bool:
     return isinstance(exc, HTTPException) and exc.status_code == 404
+
+
+def explained(exc: Exception, context: Context | None, **noted: Any) -> tuple[ScimError, str | None]:
+    """The SCIM error behind an exception and, for a 5xx, the reference under which it is logged."""
+    error = _translated(exc, context)
+    if error.status < 500:
+        return error, None
+    reference = uuid.uuid4().hex[:16]
+    log = _log.bind(reference=reference, **noted)
+    if isinstance(error, InternalError):
+        log.error("request failed", exc_info=exc)
+    else:
+        log.warning("request failed", status=error.status, error=str(exc))
+    return error, reference
 
 
 def _translated(exc: Exception, context: Context | None) -> ScimError:

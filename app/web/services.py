@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.bulk import Bulk
 from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
 from app.bridge.events import Events
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     groups: Groups
     group_search: GroupSearch
     group_model: ResourceModel
+    bulk: Bulk
     explainer: Explainer
     doctor: Doctor
     indexing: Indexing

@@ -189,6 +189,35 @@ def test_a_write_beyond_its_time_is_finished_before_the_process_ends(bridge: Cal
     assert one.at_platform()["status"] == "DISABLED"
 
 
+def test_a_bulk_beyond_its_time_answers_and_is_finished_before_the_process_ends(
+    bridge: Callable[..., Bridge],
+) -> None:
+    one = bridge(SCIM_BRIDGE_HANDLING_TIMEOUT_S="8")
+    patch = {"method": "PATCH", "data": {"Operations": [{"op": "replace", "path": "title", "value": "x"}]}}
+    operations = [
+        {**patch, "path": "/Users/nobody"},
+        {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": one.name, "active": False}},
+        {**patch, "path": "/Users/bulkId:a"},
+    ]
+    with one.client() as client:
+        answer = client.post("/Bulk", json={"Operations": operations})
+        assert answer.status_code == 200
+        assert answer.headers["retry-after"].isdigit()
+        shown = answer.json()["Operations"]
+        assert [each["status"] for each in shown] == ["404", "503", "503"]
+        assert "goes on" in shown[1]["response"]["detail"]
+        assert "not begun" in shown[2]["response"]["detail"]
+        for late in shown[1:]:
+            assert "(reference " in late["response"]["detail"]
+        assert one.relay.held.is_set()
+    one.process.send_signal(signal.SIGTERM)
+    until(lambda: refuses_connections(one.url))
+    assert one.process.poll() is None
+    one.relay.go.set()
+    assert one.exit_code() == 0
+    assert one.at_platform()["status"] == "DISABLED"
+
+
 def test_a_write_that_never_ends_does_not_keep_the_process(bridge: Callable[..., Bridge]) -> None:
     one = bridge(SCIM_BRIDGE_HANDLING_TIMEOUT_S="0.5", SCIM_BRIDGE_SHUTDOWN_TIMEOUT_S="1")
     assert one.create().status_code == 503

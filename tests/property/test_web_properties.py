@@ -192,6 +192,45 @@ def test_any_patch(ask: Ask, body: Any) -> None:
     check(ask("GET", "/Users/{id}"))
 
 
+references = st.sampled_from(["bulkId:a", "bulkId:b", "bulkId:", "bulkId:a/b", "../Users/bulkId:b", "\0"])
+of_bulk = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": st.sampled_from(["POST", "PUT", "PATCH", "DELETE", "GET", None]) | scalars,
+        "path": st.sampled_from(
+            ["/Users", "/Groups", "/Users/bulkId:a", "/Groups/bulkId:b", "/Users/x", "/Me"]
+        )
+        | scalars,
+        "bulkId": st.sampled_from(["a", "b", "a/b", ""]) | scalars,
+        "version": scalars,
+        "data": users
+        | patches
+        | anything
+        | st.fixed_dictionaries(
+            {"userName": st.just("c@x.org"), "displayName": st.just("team")},
+            optional={"manager": references, "members": st.lists(references, max_size=2)},
+        ),
+    },
+)
+bulks = st.fixed_dictionaries(
+    {"Operations": st.lists(of_bulk | anything, max_size=5) | anything},
+    optional={"failOnErrors": st.integers(-1, 3) | scalars, "schemas": anything},
+)
+
+
+@unhurried
+@given(body=bulks)
+def test_any_bulk(ask: Ask, body: Any) -> None:
+    answer = ask("POST", "/Bulk", encoded(body), {"content-type": "application/json"})
+    check(answer)
+    if answer.status_code >= 400:
+        return
+    for result in answer.json()["Operations"]:
+        assert int(result["status"]) < 500, result
+        if result["status"] == "201":
+            ask("DELETE", result["location"].removeprefix("http://bridge.test/scim/v2"))
+
+
 @unhurried
 @given(body=st.binary(max_size=60) | anything.map(encoded), method=st.sampled_from(["POST", "PUT", "PATCH"]))
 def test_any_bytes(ask: Ask, body: bytes, method: str) -> None:

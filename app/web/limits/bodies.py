@@ -13,6 +13,7 @@ from litestar.exceptions import InternalServerException
 
 from app.config import Settings
 from app.scim.errors import BadRequest, InvalidSyntax, PayloadTooLarge, RequestTimeout
+from app.scim.patch import check_count
 
 MAX_DEPTH = 50
 """Levels of a body; a SCIM message has about seven."""
@@ -48,10 +49,8 @@ def check_body(text: bytes, document: object, method: str, settings: Settings) -
             raise PayloadTooLarge(
                 f"the body has {values} values, at most {settings.max_values} are taken: send it in parts"
             )
-    if method == "PATCH" and isinstance(document, dict):
-        for key, value in document.items():
-            if key.lower() == "operations" and isinstance(value, list):
-                _check_operations(len(value), settings.max_operations)
+    if method == "PATCH":
+        check_count(document, settings.max_operations)
 
 
 def measure(document: object) -> tuple[int, int]:
@@ -67,10 +66,3 @@ def measure(document: object) -> tuple[int, int]:
             inner += [member for member in members if type(member) is dict or type(member) is list]
         level = inner
     return depth, values
-
-
-def _check_operations(count: int, most: int) -> None:
-    if count > most:
-        raise PayloadTooLarge(
-            f"the PATCH has {count} operations, at most {most} are taken: send them in several requests"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -33,11 +34,10 @@ class Limits:
 
     def count(self, connection: Connection) -> None:
         """Count a request of a connection; raises `TooManyRequests` beyond its rate."""
-        policies = connection.policies
-        per_s = self._per_s if policies.requests_per_second is None else policies.requests_per_second
+        per_s = self._rate(connection)
         if not per_s:
             return
-        burst = policies.request_burst or self._burst
+        burst = connection.policies.request_burst or self._burst
         wait = self._rates.take(connection.id, per_s, burst)
         if wait > 0:
             raise TooManyRequests(
@@ -45,6 +45,16 @@ class Limits:
                 "wait, then try again",
                 retry_after_s=math.ceil(wait),
             )
+
+    def charge(self, connection: Connection, count: int) -> None:
+        """Count so many further requests of a connection: those inside a bulk request, never refused."""
+        per_s = self._rate(connection)
+        if per_s and count > 0:
+            self._rates.charge(connection.id, per_s, count)
+
+    def _rate(self, connection: Connection) -> float:
+        own = connection.policies.requests_per_second
+        return self._per_s if own is None else own
 
 
 class Protection(ASGIMiddleware):
@@ -58,6 +68,7 @@ class Protection(ASGIMiddleware):
         limits: Limits = scope["litestar_app"].state.services.limits
         limits.count(scope["state"]["connection"])
         await limits.gate.enter()
+        scope["state"]["begun"] = asyncio.get_running_loop().time()
         if scope["method"] in _READS or scope["path"].endswith("/.search"):  # type: ignore[typeddict-item]
             try:
                 await limits.handling.read(next_app, scope, receive, send)

@@ -45,6 +45,14 @@ class Rates:
         self._full_at[key] = full_at + 1 / rate
         return 0.0
 
+    def charge(self, key: str, rate: float, count: int) -> None:
+        """Take so many whether they are allowed or not: whoever comes next waits for them."""
+        now = self._clock()
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            self._make_room(now)
+        self._full_at[key] = max(now, full_at or 0.0) + count / rate
+
     def _make_room(self, now: float) -> None:
         if len(self._full_at) < self._max_keys:
             return
