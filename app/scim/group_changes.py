@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from app.scim.dialect import Dialect, Tolerance
-from app.scim.errors import InvalidPath, InvalidValue, NoTarget
+from app.scim.errors import InvalidValue, Mutability, NoTarget
 from app.scim.evaluate import element_predicate
 from app.scim.expression import Compare, Filter, Or
 from app.scim.patch import Operation
@@ -212,13 +212,11 @@ def _from_path(operation: Operation, model: ResourceModel, dialect: Dialect) -> 
         operation.path or "", model, boolean_words=dialect.allows(Tolerance.BOOLEAN_WORDS)
     )
     if path.ref is not None and path.ref.sub is not None and path.ref.sub.name != "value":
-        raise InvalidPath(
-            f"{operation.path}: of a member only its value is written, the rest follows from it"
-        )
+        raise Mutability(f"{operation.path}: the parts of a member are immutable (RFC 7643 §4.2)")
     if operation.op == "remove":
         return _removal(operation, path.filter, model, dialect)
     if path.filter is not None:
-        raise InvalidPath(f"{operation.path}: members are added and removed, not changed in place")
+        raise Mutability(f"{operation.path}: members are added and removed, not changed in place")
     named = members_of(operation.value, model, dialect)
     return Add(members=named) if operation.op == "add" else Only(members=named)
 

@@ -71,10 +71,15 @@ def resource_response(
     status: int = 200,
     partial: bool = False,
 ) -> ASGIApp:
-    """A resource with ETag and Location (RFC 7644 §3.1, §3.14), 304 where the client has this version."""
+    """A resource with ETag and Content-Location (RFC 7644 §3.14, RFC 7643 §3.1), Location where it is new.
+
+    304 where the client has this version.
+    """
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
-    headers["Location" if status == 201 else "Content-Location"] = resource["meta"]["location"]
+    headers["Content-Location"] = resource["meta"]["location"]
+    if status == 201:
+        headers["Location"] = resource["meta"]["location"]
     known = joined(request.scope, b"if-none-match").decode("latin-1")
     if known and version is not None and request.method in ("GET", "HEAD") and matches(known, version):
         return Answer(b"", 304, headers)

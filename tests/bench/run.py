@@ -15,9 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
 import msgspec
 import servers
 from cases import CASES, KnownUser, at_bridge, at_platform
@@ -26,8 +24,7 @@ from report import CaseReport, Memory, Report, Round, case_report, show
 from rich.console import Console
 from rich.markup import escape
 from servers import Server, ServerFailed
-
-from app.embedded import Directory
+from tenant import known_users, platform_token, seed
 
 _TENANT = "tnt_bench"
 _WIDTH = 120
@@ -116,9 +113,9 @@ def run_embedded(options: Options) -> dict[str, CaseReport]:
         with servers.embedded(data_dir) as platform:
             app = msgspec.json.decode((data_dir / "platform.json").read_bytes())
             tenant_id, client_id, secret = app["tenant_id"], app["client_id"], app["client_secret"]
-            asyncio.run(_seed(data_dir, tenant_id, options.users))
-            platform_token = _platform_token(platform.port, client_id, secret)
-            users = _known_users(platform.port, platform_token, tenant_id)
+            asyncio.run(seed(data_dir, tenant_id, options.users))
+            token_there = platform_token(platform.port, client_id, secret)
+            users = known_users(platform.port, token_there, tenant_id)
             with servers.bridge(platform.port, tenant_id, client_id, secret) as (bridge, token):
                 targets: list[tuple[Server, MakeTarget]] = [
                     (bridge, lambda case: at_bridge(case, users, port=bridge.port, token=token, toggle=True)),
@@ -128,7 +125,7 @@ def run_embedded(options: Options) -> dict[str, CaseReport]:
                             case,
                             users,
                             port=platform.port,
-                            token=platform_token,
+                            token=token_there,
                             tenant_id=tenant_id,
                             toggle=True,
                         ),
@@ -170,41 +167,6 @@ def _run_once(case: str, server: Server, target: Target, options: Options) -> Ro
             f"{outcome.broken} connections broken or timed out\n{server.log_tail()}"
         )
     return Round(outcome=outcome, cpu_ms=used_s / outcome.requests * 1e3)
-
-
-async def _seed(data_dir: Path, tenant_id: str, count: int) -> None:
-    async with Directory(data_dir / "platform.db") as directory:
-        await directory.seed_users(tenant_id, count)
-
-
-def _platform_token(port: int, client_id: str, secret: str) -> str:
-    answer = httpx.post(
-        f"http://127.0.0.1:{port}/api/v1/platform/oauth/token",
-        data={"grant_type": "client_credentials", "scope": "admin:read admin:write"},
-        auth=(client_id, secret),
-        timeout=30,
-    )
-    answer.raise_for_status()
-    return str(answer.json()["access_token"])
-
-
-def _known_users(port: int, token: str, tenant_id: str) -> list[KnownUser]:
-    """All users of the tenant, with the names by which SCIM knows them."""
-    users: list[KnownUser] = []
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}/api/v1/tenants/{tenant_id}/users",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
-    ) as client:
-        page, pages = 1, 1
-        while page <= pages:
-            found: dict[str, Any] = client.get("", params={"page": page, "per_page": 100}).json()
-            pages = found["pagination"]["total_pages"]
-            page += 1
-            for row in found["data"]:
-                user = client.get(f"/{row['id']}").json()["data"]
-                users.append(KnownUser(id=user["id"], user_name=user["username"] or user["email"]))
-    return users
 
 
 def _arguments() -> argparse.Namespace:

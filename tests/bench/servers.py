@@ -62,6 +62,14 @@ def proxy(platform_port: int) -> Iterator[Server]:
 
 
 @contextmanager
+def slow(platform_port: int, delay_s: float) -> Iterator[Server]:
+    """A platform as a slower one."""
+    place = f"http://127.0.0.1:{platform_port}"
+    with _running("slow platform", [str(_HERE / "slow.py"), place, str(delay_s)]) as server:
+        yield server
+
+
+@contextmanager
 def embedded(data_dir: Path) -> Iterator[Server]:
     """The embedded platform as a process of its own."""
     with _running("platform", _cli("platform", "--port", "0", "--data-dir", str(data_dir))) as server:

@@ -6,13 +6,18 @@ underscores for hyphens.
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
+
+from exchanges import DATA, covered
 
 TOLERANCES = {
     "op-in-any-case": "`op` in any case.",
     "attribute-names-in-any-case": "Attribute names, in bodies, paths and filters, in any case.",
     "urns-in-any-case": "Schema URNs in any case.",
     "filter-operators-in-any-case": "Filter operators in any case.",
+    "active-by-add": "`Add` for `active`, which others replace.",
     "boolean-words": '"True", "False", "true" and "false" for booleans, stored and answered as booleans.',
     "flat-keys": "Dotted and URN keys in a path-less value.",
     "nested-urn-objects": "Extension objects under their URN in a path-less value.",
@@ -70,6 +75,8 @@ RFC_POINTS = {
     "leavers-stay-findable": "Inactive users are found, with active: false.",
     "cursors-lead-through-the-whole-list": "RFC 9865: every resource once, nextCursor absent at the end.",
     "cursors-are-good-for-one-query-of-one-client": "RFC 9865: any other use is 400 `invalidCursor`.",
+    "unmatched-filter": "Erratum 8097: where the dialect creates nothing, 400 `noTarget`.",
+    "second-creation-of-a-leaver": "POST of a user who is inactive is 409, and a filter finds that user.",
     "index-is-the-default-way-of-paging": "RFC 9865: a client that knows no cursors sees none.",
     "search-by-post-answers-as-get": "`POST …/.search` gives what GET gives.",
     "root-search-covers-all-types": "The base URL searches users and groups in one list.",
@@ -120,6 +127,7 @@ GROUP_POINTS = {
     "group-attributes": "attributes and excludedAttributes work, and `id` stays.",
     "group-patch-with-attributes": "PATCH with `attributes` answers 200 and those attributes.",
     "group-patch-is-atomic": "All operations or none.",
+    "group-remove-without-path": "400 `noTarget`, and nobody is removed.",
     "group-delete-then-404": "DELETE is 204, then 404; the members stay, the name is free again.",
     "group-get-has-members": "GET has the members, with value, `$ref` and type.",
     "member-display": "Erratum 6011: members.display is answered.",
@@ -131,32 +139,106 @@ GROUP_POINTS = {
     "group-discovery": "ResourceTypes, Schemas and the configuration know groups.",
     "nested-groups": "A group in a group where the bridge keeps them, else a clear 400; cycles are refused.",
     "parallel-members-are-all-kept": "Parallel additions to one group are all kept, none is refused.",
+    "parallel-puts-end-in-one-of-them": "Of parallel PUTs of one group none is refused; one stands.",
+    "members-are-written-as-deltas": "A change of members keeps those who joined elsewhere meanwhile.",
     "parallel-creations-make-one-group": "Of parallel creations of one name, one succeeds.",
 }
 
 REQUIREMENTS = TOLERANCES | RFC_POINTS | GROUP_TOLERANCES | GROUP_POINTS
 
-BUGS = {
-    "WSO2 charon: Remove with a value array emptied the group": "remove-with-value-array",
-    "SCIMReferenceCode: filtered removal emptied the group": "filtered-removal",
-    "SCIMReferenceCode: duplicate members": "no-duplicate-members",
-    "SCIMMY, Fleet, FusionAuth, LiteLLM: of parallel PATCHes the last won": "parallel-members-are-all-kept",
-    "Teleport: 429 on parallel writes of members": "parallel-members-are-all-kept",
-    "SimpleIdServer, WSO2: re-adding a member was 409 or 500": "add-existing-remove-absent",
-    "FusionAuth: several removals in one PATCH hit the wrong member": "several-removals-in-one-patch",
-    "Fleet: one unknown member refused the push": "unknown-members-in-a-push",
-    "keycloak-scim-server: path-less members refused": "path-less-members",
-    "keycloak-scim-server: replace with an unknown id wiped the group": "only-unknown-members-change-nothing",
-    "SCIM-SDK: replace with an empty list refused": "replace-with-empty-list",
-    "Infisical: members' display and schemas were required": "group-without-schemas",
-    "langwatch: replace of another attribute emptied members": "replace-leaves-members-alone",
-    "Lightdash: 500 for a bad request": "bad-group-request-is-400",
-    "Sourcegraph: 400 for an odd id": "group-unknown-id-is-404",
-    "Appsmith: + in a filter": "values-in-group-filters",
+BUGS: dict[str, tuple[str, ...]] = {
+    "Budibase: the manager came back as a string, which Entra cannot read": ("manager-forms",),
+    'Rancher: refused "False", then `Add` for active, so that leavers stayed active': (
+        "boolean-words",
+        "active-by-add",
+    ),
+    "Octopus Deploy: no filter by externalId": ("external-id-and-id-with-case", "group-external-id"),
+    "WSO2 charon: `Remove members` with a value array emptied the group": ("remove-with-value-array",),
+    "SCIMReferenceCode: filtered removal emptied the group": ("filtered-removal",),
+    "SCIMReferenceCode: duplicate members": ("no-duplicate-members",),
+    "SCIMMY, Fleet, FusionAuth, LiteLLM: of parallel PATCHes of members the last won": (
+        "parallel-members-are-all-kept",
+    ),
+    "Fleet: wrote members from a stale read": ("members-are-written-as-deltas",),
+    "Teleport: 429 on parallel PUTs of members": ("parallel-puts-end-in-one-of-them",),
+    "SimpleIdServer, WSO2: re-adding a member was 409 or 500": ("add-existing-remove-absent",),
+    "FusionAuth: several removals in one PATCH hit the wrong member": ("several-removals-in-one-patch",),
+    "Snipe-IT: active was 1 or 0, or missing": ("active-is-a-boolean",),
+    "Sentry: active was always true, so that disabling never ended": (
+        "active-is-a-boolean",
+        "leavers-stay-findable",
+    ),
+    "kortix: a missing User-Agent was 403": ("missing-user-agent",),
+    "kortix: invited users were answered as inactive": ("active-is-a-boolean",),
+    "Zitadel: a placeholder password failed the policy": ("placeholder-password",),
+    "Zitadel: the filter by userName minded the case": ("user-name-without-case",),
+    "Fleet: one unknown member refused the push": ("unknown-members-in-a-push",),
+    "keycloak-scim-server: path-less members refused": ("path-less-members",),
+    "keycloak-scim-server: replace with an unknown id wiped the group": (
+        "only-unknown-members-change-nothing",
+    ),
+    "SCIM-SDK: replace of members with an empty list refused": ("replace-with-empty-list",),
+    "better-auth: second POST of an inactive user": ("second-creation-of-a-leaver",),
+    "better-auth: ServiceProviderConfig lacked members": ("discovery-documents",),
+    "Lightdash: 500 for a bad request, repeated for ever": ("bad-group-request-is-400", "bad-filter-is-400"),
+    "Sourcegraph: 400 for an odd id": ("unknown-id-is-404", "group-unknown-id-is-404"),
+    "Infisical: members' display and schemas were required": (
+        "group-without-schemas",
+        "patch-without-schemas",
+    ),
+    "Infisical: no ServiceProviderConfig": ("discovery-documents",),
+    "langwatch: replace of another attribute emptied members": ("replace-leaves-members-alone",),
+    "Appsmith: + in a filter read as a space": ("plus-as-space", "values-in-group-filters"),
+    "scimitar: 406 on application/json": ("plain-json",),
 }
-"""What broke in servers that had groups, and the requirement that keeps it from breaking here."""
+"""What broke in servers with real clients, and the requirements that keep it from breaking here."""
 
 _HERE = Path(__file__).parent
-_TESTS = "".join(p.read_text("utf-8") for p in _HERE.parent.glob("con[fc]*/test_*.py"))
-IN_TESTS = {n for n in REQUIREMENTS if f"def test_{n.replace('-', '_')}(" in _TESTS}
-"""Names that a test beside this file, or one of concurrency, bears."""
+_TEST_FILES = sorted(_HERE.parent.glob("con[fc]*/test_*.py"))
+_EXCHANGES = sorted((DATA / "exchanges").glob("**/*.json"))
+
+
+def holders(name: str) -> list[str]:
+    """The tests that hold a requirement, as pytest calls them, from the repository's root.
+
+    Raises KeyError for what is no requirement.
+    """
+    return tests_named(name) + [node for path in exchanges_with(name) for node in _replays(path)]
+
+
+def tests_named(name: str) -> list[str]:
+    """The tests of that name, beside this file and among those of concurrency."""
+    return _by_name()[0][name]
+
+
+def exchanges_with(name: str) -> list[Path]:
+    """The exchanges of which a step covers it."""
+    return _by_name()[1][name]
+
+
+def covered_by_steps() -> set[str]:
+    """All names that steps of exchanges bear."""
+    return {name for path in _EXCHANGES for name in covered(path)}
+
+
+@cache
+def _by_name() -> tuple[dict[str, list[str]], dict[str, list[Path]]]:
+    tests: dict[str, list[str]] = {name: [] for name in REQUIREMENTS}
+    exchanges: dict[str, list[Path]] = {name: [] for name in REQUIREMENTS}
+    for path in _TEST_FILES:
+        for function in re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.M):
+            name = function.removeprefix("test_").replace("_", "-")
+            if name in tests:
+                tests[name].append(f"tests/{path.parent.name}/{path.name}::{function}")
+    for path in _EXCHANGES:
+        for name in covered(path) & exchanges.keys():
+            exchanges[name].append(path)
+    return tests, exchanges
+
+
+def _replays(path: Path) -> list[str]:
+    """The tests that replay an exchange: those about groups do so on both places that keep groups."""
+    test = "tests/conformance/test_exchanges.py::test_the_client_gets_what_it_needs"
+    if path.parent.name != "groups":
+        return [f"{test}[{path.stem}]"]
+    return [f"{test}_of_groups[{side}-{path.stem}]" for side in ("platform", "local")]

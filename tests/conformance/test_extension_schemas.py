@@ -188,6 +188,9 @@ def test_immutable(hr: httpx.Client, platform: httpx.Client) -> None:
         "floor": 1,
     }
     assert hr.put(place, json=body).json()[HR] == {"hired": "2020"}
+    other = user(hr, label="y")
+    first = {"schemas": [USER, HR], "userName": other["userName"], HR: {"hired": "2022"}}
+    assert hr.put(f"/Users/{other['id']}", json=first).json()[HR]["hired"] == "2022"
     assert custom_of(platform, made["id"])["hr"] == {"hired": "2020"}
 
 

@@ -167,6 +167,33 @@ def test_a_list_that_names_nobody_empties_no_group(
     assert members(groups, group) == {ann}
 
 
+def test_group_remove_without_path(groups: httpx.Client, create: Create) -> None:
+    ann = create()["id"]
+    group = make(groups, ann)
+    for value in ({}, {"value": [{"value": ann}]}, {"value": {"members": [{"value": ann}]}}):
+        check_error(patch(groups, group, {"op": "remove", **value}), 400, "noTarget")
+    assert members(groups, group) == {ann}
+
+
+def test_members_are_written_as_deltas(
+    groups: httpx.Client, group_side: GroupSide, platform: httpx.Client, create: Create
+) -> None:
+    ann, ben, cid, dan = (create()["id"] for _ in range(4))
+    group = make(groups, ann, dan)
+    seen = groups.get(f"/Groups/{group['id']}").json()
+    if group_side.backend == "platform":
+        joined = platform.post(f"/groups/{group['id']}/members", json={"user_ids": [ben]})
+        assert joined.is_success, joined.text
+    else:
+        assert patch(groups, group, add(ben)).status_code == 204
+    removal = {"op": "remove", "path": f'members[value eq "{dan}"]'}
+    assert patch(groups, group, add(cid), removal).status_code == 204
+    assert members(groups, group) == {ann, ben, cid}
+    # Who sends what was read before still says whom it wants, and nobody else.
+    assert groups.put(f"/Groups/{group['id']}", json=seen).status_code == 200
+    assert members(groups, group) == {ann, dan}
+
+
 def test_group_versions(groups: httpx.Client, create: Create) -> None:
     group = make(groups)
     ann = create()["id"]

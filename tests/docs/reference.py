@@ -1,12 +1,14 @@
-"""The README's tables of settings, policies and mapping keys, made from the docs in the code.
+"""The README's tables: settings, policies and mapping keys, made from the docs in the code, and conformance.
 
-`uv run python tests/docs/reference.py` writes them into the README; test_readme.py holds them to it.
+`uv run python tests/docs/reference.py` writes them into the README; test_readme.py and
+test_conformance_table.py hold them to it.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import sys
 from pathlib import Path
 
 from app.mapping import model as mapping_model
@@ -103,10 +105,17 @@ def section(name: str, text: str) -> str:
 
 def rewrite() -> None:
     """Bring the README and the editors' JSON Schema up to date."""
+    sys.path.append(str(ROOT / "tests" / "conformance"))
+    import table
+
     text = README.read_text("utf-8")
-    made_of = {"settings": settings_table, "policies": policies_table, "mapping": mapping_tables}
-    for name, table in made_of.items():
-        made = table()
+    tables = {
+        "settings": settings_table(),
+        "policies": policies_table(),
+        "mapping": mapping_tables(),
+        "conformance": table.markdown(),
+    }
+    for name, made in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         before, rest = text.split(begin)
         text = before + begin + "\n" + made + "\n\n" + end + rest.split(end)[1]

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from app.scim.dialect import LENIENT, STRICT, Dialect
-from app.scim.errors import InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue, NoTarget, ScimError
+from app.scim.errors import (
+    InvalidFilter,
+    InvalidPath,
+    InvalidSyntax,
+    InvalidValue,
+    Mutability,
+    NoTarget,
+    ScimError,
+)
 from app.scim.group_changes import (
     Add,
     Delta,
@@ -126,10 +134,10 @@ REFUSED: list[tuple[str, dict[str, Any], type[ScimError]]] = [
         InvalidValue,
     ),
     ("a member that is a list", {"op": "add", "path": M, "value": [["a"]]}, InvalidValue),
-    ("a filtered replacement", {"op": "replace", "path": 'members[value eq "a"]', "value": [B]}, InvalidPath),
-    ("a filtered addition", {"op": "add", "path": 'members[value eq "a"]', "value": [B]}, InvalidPath),
-    ("another part", {"op": "replace", "path": 'members[value eq "a"].display', "value": "x"}, InvalidPath),
-    ("a part of all", {"op": "remove", "path": "members.type"}, InvalidPath),
+    ("a filtered replacement", {"op": "replace", "path": 'members[value eq "a"]', "value": [B]}, Mutability),
+    ("a filtered addition", {"op": "add", "path": 'members[value eq "a"]', "value": [B]}, Mutability),
+    ("another part", {"op": "replace", "path": 'members[value eq "a"].display', "value": "x"}, Mutability),
+    ("a part of all", {"op": "remove", "path": "members.type"}, Mutability),
     ("an unknown part", {"op": "remove", "path": "members.foo"}, InvalidPath),
     ("a broken filter", {"op": "remove", "path": 'members[value eq "a"'}, InvalidPath),
     ("a filter of a foreign part", {"op": "remove", "path": 'members[foo eq "a"]'}, ScimError),
