@@ -13,8 +13,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["databases"]
+
+# The same examples in every run, whatever the machine is busy with; the long forms draw new ones, and so does
+# `--hypothesis-profile=default`.
+settings.register_profile(
+    "ordinary", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ordinary")
 
 START_S = 60.0
 """How long a server may take to start on a machine that is busy with other tests."""

@@ -11,6 +11,7 @@ import msgspec
 
 from app.config import Settings
 from app.embedded import AppCredentials, Directory
+from app.store.connections import Policies
 from app.store.store import Store
 from app.web.paths import BASE_PATH
 
@@ -106,7 +107,14 @@ async def prepare_quickstart(
                 "demo" if await store.connections.by_name("demo") is None else f"demo {credentials.tenant_id}"
             )
             connection = (
-                mine[0] if mine else await store.connections.add(name=free, tenant_id=credentials.tenant_id)
+                mine[0]
+                if mine
+                else await store.connections.add(
+                    name=free,
+                    tenant_id=credentials.tenant_id,
+                    # Whoever tries things out makes and deletes users by the hundred.
+                    policies=Policies(guard_limit=0),
+                )
             )
             _, token = await store.tokens.create(connection.id, "quickstart", None)
     finally:

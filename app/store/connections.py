@@ -75,8 +75,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The burst in place of the setting's."""
     deprovision: Literal["delete", "disable", "refuse"] = "delete"
     """What a DELETE of a user does: delete it, disable it at the platform and hide it from SCIM, or 403."""
-    guard_limit: Annotated[int, msgspec.Meta(ge=0)] = 100
-    """Users that may be deactivated or deleted within the window, whatever the share; 0: no guard."""
+    guard_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Users that may go within the window, whatever the share; 0: no guard. Unset: 100 from 500 users on."""
     guard_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2
     """The share of the tenant's users that may be, whatever the number; 0: the number alone counts."""
     guard_window_s: Annotated[int, msgspec.Meta(ge=1)] = 86_400

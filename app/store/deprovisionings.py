@@ -28,6 +28,8 @@ class GuardLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of the tenant's users; 0: the number alone counts."""
     window_s: int
     """In how many seconds."""
+    least_size: int = 0
+    """Users that a tenant has at least for the limits to hold."""
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +84,11 @@ class Deprovisionings:
                 return stop
             numbers = select(func.count(), func.count().filter(_counted.removes)).where(of_connection)
             counted, removed = (await db.execute(numbers.select_from(deprovisionings))).one()
-            if counted >= limits.number and limits.share and size is None:
+            used_up = counted >= limits.number
+            if used_up and (limits.share or limits.least_size) and size is None:
                 return SizeNeeded(removed=removed)
-            if counted >= limits.number and counted + 1 > limits.share * (size or 0):
+            of_all = size or 0
+            if used_up and of_all >= limits.least_size and counted + 1 > limits.share * of_all:
                 row = {"connection_id": connection_id, "at": now, "counted": counted}
                 await db.execute(self._db.insert(deprovisioning_stops).values(row))
                 return Stopped(at=now, counted=counted)

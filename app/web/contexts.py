@@ -27,6 +27,11 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\
 _KEPT = 1000
 
 
+_GUARD_LIMIT = 100
+_GUARDED_SIZE = 500
+"""What a connection's guard counts to unless that is set, and from how many users on it is in force then."""
+
+
 class Contexts:
     """Resolves connections; a connection that has not changed is resolved once for each base URL."""
 
@@ -126,8 +131,12 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
 
 
 def _guard(policies: Policies) -> GuardLimits | None:
-    if not policies.guard_limit:
+    """Unless a limit is set, tenants that are small, or only tried out, are let alone."""
+    if policies.guard_limit == 0:
         return None
     return GuardLimits(
-        number=policies.guard_limit, share=policies.guard_share, window_s=policies.guard_window_s
+        number=_GUARD_LIMIT if policies.guard_limit is None else policies.guard_limit,
+        share=policies.guard_share,
+        window_s=policies.guard_window_s,
+        least_size=_GUARDED_SIZE if policies.guard_limit is None else 0,
     )

@@ -64,8 +64,11 @@ def run(made_once: Path, tmp_path_factory: pytest.TempPathFactory, counts: Count
         runner.run(anext(opened, None))
 
 
-def _fuzz(area: str, count: int) -> Callable[[Run], None]:
+def _fuzz(area: str, count: int, *, new: bool = False) -> Callable[[Run], None]:
+    """Send so many; `new` ones in every run."""
+
     @settings(
+        derandomize=not new,
         deadline=None,
         max_examples=count,
         database=None,
@@ -86,7 +89,7 @@ def test_requests_of_any_kind(run: Run, area: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("area", AREAS)
 def test_very_many_requests_of_any_kind(run: Run, area: str) -> None:
-    _fuzz(area, 3_100 * SHARES[area])(run)
+    _fuzz(area, 3_100 * SHARES[area], new=True)(run)
 
 
 async def _one(target: Target, request: Request) -> int:
@@ -138,7 +141,8 @@ def _check_form(target: Target, request: Request, answer: Answer) -> None:
         assert "\r" not in value, shown
         assert "\n" not in value, shown
         assert "\0" not in name + value, shown
-    if length := answer.header("content-length"):
+    # To HEAD it is the length that GET would have (RFC 9110 §9.3.2).
+    if (length := answer.header("content-length")) and request.method != "HEAD":
         assert int(length) == len(body), shown
     if status in (204, 304):
         assert body == b"", shown

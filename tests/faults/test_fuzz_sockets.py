@@ -117,9 +117,11 @@ def _check(one: Sent, bridge: Served, known: dict[bytes, bytes]) -> None:
         first, *lines = head.decode("latin-1").split("\r\n")
         version, status, *_ = first.split(" ")
         assert version == "HTTP/1.1", (one, head)
-        assert int(status) < 500 or status == "501", (one, head, rest)
+        assert int(status) < 500 or status in ("501", "505"), (one, head, rest)
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         assert "transfer-encoding" not in fields, (one, head)
+        # Of what cannot be read nobody knows that it was meant to be HEAD.
+        is_head = is_head and not (one.damage is not None and rest.startswith(b"{"))
         length = 0 if is_head else int(fields.get("content-length", 0))
         body, rest = rest[:length], rest[length:]
         assert len(body) == length, (one, head, body)
@@ -134,8 +136,11 @@ def _check(one: Sent, bridge: Served, known: dict[bytes, bytes]) -> None:
         is_head = False
 
 
-def _fuzz(count: int) -> Callable[[Served], None]:
+def _fuzz(count: int, *, new: bool = False) -> Callable[[Served], None]:
+    """Send so many; `new` ones in every run."""
+
     @settings(
+        derandomize=not new,
         deadline=None,
         max_examples=count,
         database=None,
@@ -166,4 +171,4 @@ def test_requests_over_a_socket(quick: Served) -> None:
 
 @pytest.mark.long
 def test_very_many_requests_over_a_socket(quick: Served) -> None:
-    _fuzz(4_000)(quick)
+    _fuzz(4_000, new=True)(quick)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from bridge_rig import PLATFORM, Rig, answers, person
 
 from app.store.connections import Policies
+from app.store.deprovisionings import GuardLimits
+from app.web.contexts import resolve
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -115,7 +118,21 @@ async def test_a_share_of_the_tenant_may_go(shared: Rig, index: bool) -> None:
 
 
 async def test_small_tenants_and_no_guard_stop_nobody(shared: Rig) -> None:
-    for policies in (Policies(), Policies(guard_limit=0)):
+    for policies in (Policies(guard_share=0.0), Policies(guard_limit=0)):
         rig = await shared.alone(policies=policies)
         ids = await people(rig, 12)
         assert {(await rig.scim("DELETE", f"/Users/{i}")).status_code for i in ids} == {204}
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted"),
+    [
+        (None, GuardLimits(number=100, share=0.2, window_s=86_400, least_size=500)),
+        (7, GuardLimits(number=7, share=0.2, window_s=86_400)),
+        (0, None),
+    ],
+)
+async def test_what_a_policy_comes_to(rig: Rig, limit: int | None, wanted: GuardLimits | None) -> None:
+    (connection, *_) = await rig.store.connections.list()
+    guarded = msgspec.structs.replace(connection, policies=Policies(guard_limit=limit))
+    assert resolve(guarded, "", None).guard == wanted

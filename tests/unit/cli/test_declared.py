@@ -81,14 +81,14 @@ def test_everything() -> None:
 
 def other_value(kind: Any, default: Any) -> Any:
     """A value that a field of this type takes and that is not its default."""
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
+    kinds = [get_args(k)[0] if get_origin(k) is Annotated else k for k in (kind, *get_args(kind))]
+    kind = kinds[0]
     if get_origin(kind) is Literal:
         return next(value for value in get_args(kind) if value != default)
     if get_origin(kind) is tuple:
         return ["id:flat-keys"]
     values = {bool: not default, int: 7, float: 0.5, str: "other"}
-    return next(values[each] for each in (kind, *get_args(kind)) if isinstance(each, type) and each in values)
+    return next(values[each] for each in kinds if isinstance(each, type) and each in values)
 
 
 @pytest.mark.parametrize(("table", "form"), [("policies", Policies), ("dialect", DialectSettings)])

@@ -44,6 +44,13 @@ async def test_a_user_counts_once(store: Store, okta: str) -> None:
     assert await count(store, okta, "c") == [Counted(new=False)]
 
 
+async def test_a_tenant_below_the_least_size_is_let_alone(store: Store, okta: str) -> None:
+    limits = GuardLimits(number=1, share=0.0, window_s=3600, least_size=10)
+    assert await count(store, okta, "a", "b", limits=limits) == [Counted(new=True), SizeNeeded(removed=0)]
+    assert await count(store, okta, "b", "c", limits=limits, size=9) == [Counted(new=True)] * 2
+    assert isinstance((await count(store, okta, "d", limits=limits, size=10))[0], Stopped)
+
+
 async def test_the_window_moves_on_and_a_stop_does_not(store: Store, okta: str, clock: Any) -> None:
     await count(store, okta, "a", "b", "c")
     clock.advance(3601)
