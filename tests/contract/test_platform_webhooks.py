@@ -81,7 +81,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(database: Path, receiver
         return 200
 
     receiver.answer = answer
-    settings = msgspec.structs.replace(QUICK, webhook_timeout_s=0.2)
+    settings = msgspec.structs.replace(QUICK, webhook_timeout_s=1.0)
     with running(database, settings) as platform:
         subscribe(platform, receiver)
         tenant = platform.new_tenant()

@@ -264,7 +264,7 @@ async def test_a_connection_that_is_closed_under_a_second_write() -> None:
 
 async def test_a_connection_that_has_died_is_not_used_again() -> None:
     server = Moody("get", silent)
-    async with serving(server) as port, connected(port, read_timeout_s=0.3) as client:
+    async with serving(server) as port, connected(port, read_timeout_s=1.0) as client:
         await CALLS["get"](client)
         with pytest.raises(Unavailable):
             await CALLS["get"](client)
@@ -282,7 +282,7 @@ async def test_broken_connections_leave_room_for_others(handler: Handler) -> Non
     async def either(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await (handler if broken else sends(raw("get")))(reader, writer)
 
-    async with serving(either) as port, connected(port, read_timeout_s=0.3, connect_timeout_s=0.3) as client:
+    async with serving(either) as port, connected(port, read_timeout_s=1.0, connect_timeout_s=1.0) as client:
         for _ in range(3):
             with pytest.raises(PlatformError):
                 await CALLS["get"](client)

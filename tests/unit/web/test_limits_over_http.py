@@ -29,8 +29,8 @@ async def shared(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> A
         max_requests_in_progress=2,
         max_operations=3,
         max_values=100,
-        request_timeout_s=0.2,
-        handling_timeout_s=0.5,
+        request_timeout_s=1.0,
+        handling_timeout_s=3.0,
     )
     async for rig in hosted(opening):
         yield rig

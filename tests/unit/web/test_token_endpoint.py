@@ -338,7 +338,7 @@ async def narrow_rig(made_once: Path, tmp_path_factory: pytest.TempPathFactory) 
         requests_per_second=0.001,
         request_burst=6,
         auth_failures_per_minute=4,
-        request_timeout_s=0.2,
+        request_timeout_s=1.0,
     )
     async for made in hosted(opening):
         yield made
