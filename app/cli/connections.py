@@ -74,6 +74,10 @@ def add_connection(
     deprovision: Annotated[
         Deprovision, typer.Option(help="What DELETE of a user does; disable: hidden from SCIM, not gone.")
     ] = "delete",
+    guard_limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Users that may be deactivated and deleted a day; 0: any number."),
+    ] = None,
     requests_per_second: Annotated[
         float | None, typer.Option(min=0, help="Rate limit in place of the setting's; 0: none.")
     ] = None,
@@ -103,6 +107,7 @@ def add_connection(
         requests_per_second=requests_per_second,
         request_burst=request_burst,
         deprovision=deprovision,
+        guard_limit=guard_limit,
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 

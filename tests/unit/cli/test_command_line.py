@@ -22,7 +22,7 @@ from webhook_receiver import receiving
 from app.cli.connections import read_expiry
 from app.cli.servers import is_loopback
 from app.config import SettingsError
-from app.store.connections import Connection
+from app.store.connections import Connection, Policies
 from app.store.deprovisionings import GuardLimits
 from app.store.store import Store
 
@@ -47,7 +47,8 @@ def run_apart(tmp_path: Path) -> Run:
 
 
 def test_a_stopped_connection_is_shown_and_released(run: Run, tmp_path: Path) -> None:
-    assert run("connection", "add", "okta", "--tenant", "tnt_1", "--deprovision", "disable").returncode == 0
+    policies = ("--deprovision", "disable", "--guard-limit", "7")
+    assert run("connection", "add", "okta", "--tenant", "tnt_1", *policies).returncode == 0
 
     async def stop() -> Connection | None:
         store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/data/bridge.db")
@@ -60,7 +61,7 @@ def test_a_stopped_connection_is_shown_and_released(run: Run, tmp_path: Path) ->
         return found
 
     found = asyncio.run(stop())
-    assert found is not None and found.policies.deprovision == "disable"
+    assert found is not None and found.policies == Policies(deprovision="disable", guard_limit=7)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert run("connection", "list").stdout.count(today) == 2
     assert "2 users were counted" in run("connection", "release", "okta").stdout
