@@ -223,20 +223,12 @@ class Target:
         return self._kept[1]
 
     def rows(self) -> dict[str, list[Any]]:
-        """The same as rows by table; the platform's as they count, without those deleted.
-
-        And without the times of their last change: what is refused at a later call is taken back at the
-        platform, which notes that too.
-        """
+        """The same as rows by table; the platform's as they count, without those deleted."""
         found = {}
         for database, tables in ((self._platform, _AT_PLATFORM), (self._bridge, _AT_BRIDGE)):
             for table in tables:
                 live = " WHERE deleted_at IS NULL" if table in ("users", "groups") else ""
-                columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-                if database is self._platform:
-                    columns = [name for name in columns if name != "updated_at"]
-                text = f"SELECT {', '.join(columns)} FROM {table}{live} ORDER BY 1, 2, 3"  # noqa: S608 - as above
-                found[table] = database.execute(text).fetchall()
+                found[table] = database.execute(f"SELECT * FROM {table}{live} ORDER BY 1, 2, 3").fetchall()  # noqa: S608 - as above
         return found
 
     def stamp(self) -> tuple[int, int]:
