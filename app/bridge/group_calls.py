@@ -76,6 +76,15 @@ class GroupCalls:
             await hand.keep()
             await self._revert(context, group_id, step, plan, hand)
 
+    async def any_exists(self, context: Context, ids: Sequence[str]) -> bool:
+        """Whether one of these users exists at the platform; the first, who mostly does, is asked alone."""
+        for some in (ids[:1], ids[1:]):
+            async with aclosing(full_users(self._platform, context.tenant_id, some)) as users:
+                async for _, user in users:
+                    if user is not None:
+                        return True
+        return False
+
     async def _send(
         self, context: Context, group_id: str, step: GroupStep, plan: GroupPlan
     ) -> tuple[GroupPlan, PlatformError | None]:

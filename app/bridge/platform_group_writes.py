@@ -188,8 +188,22 @@ class PlatformGroups(PlatformGroupReads):
             if len(delta.add) > size or removed:
                 known = await self._few_members(context, group_id)
             plan = await self._adding(context, plan, delta.add, members_now=known)
+        if write.name is not None:
+            plan = await self._possible(context, plan)
         usable = candidates([MemberRef(value=i) for i in removed])
         return replace(plan, steps=(*plan.steps, *(RemoveMembers(ids=ids) for ids in parts(usable, FAN_OUT))))
+
+    async def _possible(self, context: Context, plan: GroupPlan) -> GroupPlan:
+        """The plan, if one of its additions can be; raises `InvalidValue` where nobody of them exists.
+
+        Known before the name is changed: to take that back would leave the group with a new time of change.
+        """
+        wanted = [i for step in plan.steps if isinstance(step, AddMembers) for i in step.ids]
+        if plan.knows or not wanted:
+            return plan
+        if not await self._calls.any_exists(context, wanted):
+            raise unknown_members((*plan.unknown, *wanted))
+        return replace(plan, knows=True)
 
     async def _adding(
         self,

@@ -124,11 +124,29 @@ async def test_what_cannot_be_taken_back_is_finished_and_said(side: Side) -> Non
 async def test_unknown_members_alone_leave_the_name_as_it_was(side: Side) -> None:
     (user,) = await side.users(1)
     group = await side.group("Old", [user])
-    answer = await side.patch(group, *change(["usr_nobody"], [user], "New"))
-    assert (answer.status_code, answer.json()["scimType"]) == (400, "invalidValue")
-    shown = (await side.scim.get(f"/Groups/{group}")).json()
-    assert shown["displayName"] == "Old"
-    assert await side.members(group) == {user}
+    before = (await side.scim.get(f"/Groups/{group}")).json()
+    unknown = [f"usr_nobody{n}" for n in range(20)]
+    for request in (
+        side.patch(group, *change(unknown, [user], "New")),
+        side.scim.put(
+            f"/Groups/{group}",
+            json={"schemas": [GROUP], "displayName": "New", "members": values(unknown)},
+        ),
+    ):
+        side.wire.seen()
+        answer = await request
+        assert (answer.status_code, answer.json()["scimType"]) == (400, "invalidValue")
+        assert [call for call in side.wire.seen() if not call.startswith("GET")] == []
+        assert (await side.scim.get(f"/Groups/{group}")).json() == before
+
+
+async def test_a_new_name_and_a_known_member_among_unknown_ones_are_taken(side: Side) -> None:
+    users = await side.users(2)
+    group = await side.group("Old", users[:1])
+    answer = await side.patch(group, *change(["usr_nobody", users[1]], [], "New"))
+    assert answer.status_code == 204
+    assert (await side.scim.get(f"/Groups/{group}")).json()["displayName"] == "New"
+    assert await side.members(group) == set(users)
 
 
 async def test_a_repeated_post_completes_the_first_one(side: Side) -> None:
