@@ -9,6 +9,8 @@ from typing import Any
 
 from litestar import Litestar
 
+from app.admin import create_admin
+from app.bridge.audit import AuditTrail, Rules
 from app.bridge.bulk import Bulk
 from app.bridge.bulk_endpoints import Endpoint, GroupEndpoint, UserEndpoint
 from app.bridge.context import Context
@@ -30,6 +32,7 @@ from app.bridge.platform_group_writes import GROUP_CREATE, GROUP_UPDATE, Platfor
 from app.bridge.recovery import Recovery, Times
 from app.bridge.resources import Resources
 from app.bridge.search import Search
+from app.bridge.story import Stories
 from app.bridge.sweeping import Sweeper
 from app.bridge.unique_values import UniqueValues
 from app.bridge.upkeep import Schedule, Upkeep
@@ -105,21 +108,28 @@ async def open_bridge(
     transport: Transport | None = None,
     retry: RetryPolicy | None = None,
     health: Health | None = None,
+    admin: LateApp | None = None,
 ) -> AsyncIterator[Any]:
     """The bridge as an ASGI application, open and at work in the background for as long as the context is.
 
-    Writes under way are finished before all is closed. Arguments and errors are those of `open_services`.
+    `admin` becomes the application for operators, over the same services. Writes under way are finished
+    before all is closed. Other arguments and errors are those of `open_services`.
     """
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(
             open_services(settings, embedded=embedded, transport=transport, retry=retry, health=health)
         )
+        await services.audit.open()
+        stack.push_async_callback(services.audit.aclose)
         await services.upkeep.open()
         await services.recovery.open()
         stack.push_async_callback(services.recovery.aclose)
         stack.push_async_callback(_finish_writes, services)
         bridge = create_app(services)
         await stack.enter_async_context(bridge.lifespan())
+        if admin is not None:
+            admin.app = create_admin(services)
+            await stack.enter_async_context(admin.app.lifespan())
         yield bridge if embedded is None else Front(bridge, embedded)
 
 
@@ -217,6 +227,7 @@ def _platform_client(settings: Settings, transport: Transport, retry: RetryPolic
         max_concurrency=settings.platform_concurrency,
         max_answer_bytes=settings.platform_max_answer_bytes,
         user_include=settings.platform_user_include,
+        correlation_header=settings.platform_correlation_header,
         retry=retry,
         breaker=breaker,
     )
@@ -256,6 +267,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
     forgetting = Forgetting(store, indexing)
     user_recovery = UserRecovery(calls, resources, indexing, forgetting)
     platform_groups = PlatformGroups(platform, group_client, store.index, store.group_records, journaling)
+    stories = Stories()
     recovery = Recovery(
         journaling,
         locks,
@@ -274,6 +286,7 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
             attempts=settings.journal_attempts,
             keep_s=settings.journal_keep_s,
         ),
+        stories,
     )
     guard = UserGuard(platform, store.index, indexing, store.deprovisionings)
     writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling, guard)
@@ -295,7 +308,18 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         recovery,
     )
     endpoints: dict[str, Endpoint] = {"Users": UserEndpoint(users), "Groups": GroupEndpoint(groups)}
+    audit = AuditTrail(
+        store.audit,
+        Rules(
+            reads=settings.audit_reads,
+            queue=settings.audit_queue,
+            keep_s=settings.audit_keep_s,
+            max_records=settings.audit_max_rows,
+        ),
+    )
     health.add("journal", recovery.reason)
+    health.add("audit", audit.reason)
+    stories.add(audit)
     return Services(
         settings=settings,
         store=store,
@@ -317,6 +341,8 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         grants=_grants(store),
         limits=Limits(settings),
         health=health,
+        stories=stories,
+        audit=audit,
     )
 
 

@@ -6,6 +6,7 @@ A value can also come from a file: `SCIM_BRIDGE_PLATFORM_CLIENT_SECRET_FILE=/run
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 PREFIX = "SCIM_BRIDGE_"
+
+_ADMIN_PORT = 9090
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
@@ -31,6 +35,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Address to listen at."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """Port to listen at; 0 takes a free one."""
+    admin_host: str = "127.0.0.1"
+    """Address of the listener for operators, which has the console at `/console`."""
+    admin_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    """Port of that listener; empty: 9090, or a free one where `port` is 0. 0: no such listener."""
+    admin_idle_s: PositiveFloat = 1800.0
+    """Seconds after which a session of the console ends in which nothing was done."""
+    admin_session_s: PositiveFloat = 28_800.0
+    """Seconds after which a session of the console ends whatever was done."""
+    admin_failures_per_minute: NotNegativeFloat = 10.0
+    """Refused sign-ins a minute from one client address; beyond: 429. 0: no limit."""
     data_dir: str = "data"
     """Directory of the SQLite files and of quickstart.json."""
     database_url: str = ""
@@ -89,6 +103,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Refusals after which an unfinished write is left to the operator (`scim-bridge journal`)."""
     journal_keep_s: PositiveFloat = 86_400.0
     """Seconds for which a creation that its client does not know of is still completed by a repeated POST."""
+    correlation_header: str = "X-Correlation-ID"
+    """Header by which a request's correlation id comes, is made where it does not, and goes back."""
+    platform_correlation_header: str = "X-Correlation-ID"
+    """Header by which it goes on to the platform with every call; empty: it does not."""
+    audit_reads: Literal["all", "failures", "none"] = "all"
+    """Which reads the audit trail holds; writes are always held, and all are counted."""
+    audit_keep_s: PositiveFloat = 7_776_000.0
+    """Seconds for which the audit trail is kept (90 days)."""
+    audit_max_rows: Annotated[int, msgspec.Meta(ge=0)] = 1_000_000
+    """Records that the audit trail keeps at most, the latest; 0: no limit."""
+    audit_queue: Positive = 10_000
+    """Reads that may wait to be recorded; beyond, they are not, and readiness says so."""
     page_size: Positive = 100
     """Resources in an answer when the client names no `count`."""
     max_page_size: Positive = 200
@@ -144,6 +170,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the embedded platform is used."""
         return not self.platform_url
+
+    @property
+    def admin_listens_at(self) -> int | None:
+        """The port for operators with its default filled in; 0: a free one, None: no listener."""
+        if self.admin_port is None:
+            return _ADMIN_PORT if self.port else 0
+        return self.admin_port or None
 
     @property
     def settle_s(self) -> float:
@@ -222,6 +255,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"{PREFIX}PLATFORM_CLIENT_ID and {PREFIX}PLATFORM_CLIENT_SECRET are needed with a platform URL"
         )
+    for name in ("correlation_header", "platform_correlation_header"):
+        header = getattr(settings, name)
+        if _HEADER.fullmatch(header) is None and (header or name == "correlation_header"):
+            raise SettingsError(f"{PREFIX}{name.upper()}: the name of a header is needed")
     if settings.page_size > settings.max_page_size:
         raise SettingsError(f"{PREFIX}PAGE_SIZE is larger than {PREFIX}MAX_PAGE_SIZE")
     try:

@@ -240,8 +240,9 @@ class _Run:
         data = {k: v for k, v in operation.data.items() if str(k).lower() != "password"}
         made = self.ids[operation.bulk_id or ""]
         endpoint = self._endpoints[operation.endpoint]
-        work = endpoint.complete(self._context, made, resolved(data, self.ids))
-        outcome = await self._guard(operation, work)
+        data = resolved(data, self.ids)
+        completion = msgspec.structs.replace(operation, method="PUT", target=made, data=data)
+        outcome = await self._guard(completion, endpoint.complete(self._context, made, data))
         return msgspec.structs.replace(outcome, status=201) if isinstance(outcome, Done) else outcome
 
     async def _end_circle(self, operations: Sequence[BulkOperation], outcomes: Mapping[int, Outcome]) -> None:
@@ -265,7 +266,8 @@ class _Run:
 
     async def _take_back(self, operation: BulkOperation, made: str) -> None:
         work = self._endpoints[operation.endpoint].delete(self._context, made, None)
-        outcome = await self._guard(operation, work)
+        removal = msgspec.structs.replace(operation, method="DELETE", target=made, data=None)
+        outcome = await self._guard(removal, work)
         if isinstance(outcome, Failed):
             _log.error(
                 "a resource of a bulk request that failed could not be deleted again",

@@ -9,6 +9,7 @@ import msgspec
 
 from app.bridge.context import Context
 from app.bridge.groups import Groups
+from app.bridge.telling import tell_body, tell_resource
 from app.bridge.users import Users
 from app.scim.bulk import BulkOperation
 from app.scim.errors import ScimError
@@ -138,6 +139,9 @@ async def perform(
     endpoint: Endpoint, context: Context, operation: BulkOperation, target: str, data: Any
 ) -> Done:
     """Carry out one operation, its references resolved; `target` is not looked at for a POST."""
+    tell_body(data)
+    if not operation.creates:
+        tell_resource({"id": target})
     match operation.method:
         case "POST":
             return await endpoint.create(context, data)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.bridge.context import Context
+from app.mapping.deleted import DELETED
 from app.scim.patch import Operation, apply_patch
 from app.scim.replace import completed
 from app.scim.schema import PLATFORM_USER, Resource
 
 _KEPT_BY_PUT = ("emails", "locale", "timezone")
 """What a PUT without them leaves alone (RFC 7644 §3.5.1 lets the server decide)."""
+
+_NOT_WRITTEN = frozenset({"active"})
+"""What a resource to be does not hold unless it is written."""
+_NEVER_WRITTEN = frozenset({"schemas", "id", "meta", "groups", DELETED})
 
 
 def replaced(context: Context, before: Resource, wanted: Resource) -> Resource:
@@ -42,3 +47,25 @@ def patched(context: Context, before: Resource, operations: Sequence[Operation])
 
 def _without_status(resource: Resource) -> Resource:
     return {k: v for k, v in resource.get(PLATFORM_USER, {}).items() if k != "status"}
+
+
+def changed_names(before: Resource, after: Resource) -> list[str]:
+    """Names of the attributes that a write changes, those of extensions with their URN.
+
+    `after` is what `replaced` or `patched` makes: `active` and the status are there only if the client wrote
+    them.
+    """
+    before = {name: before[name] for name in before if name in after or name not in _NOT_WRITTEN}
+    if "status" not in after.get(PLATFORM_USER, {}):
+        before[PLATFORM_USER] = _without_status(before)
+    found: list[str] = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new or name in _NEVER_WRITTEN:
+            continue
+        if ":" in name:
+            old, new = old or {}, new or {}
+            found += [f"{name}:{k}" for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
+        else:
+            found.append(name)
+    return found

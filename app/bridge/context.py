@@ -49,3 +49,5 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Groups that are read-only."""
     group_scope: GroupRules | None
     """Groups that are not read-only; None: all but the protected ones."""
+    audits_personal: bool
+    """Whether the audit trail holds personal data of this connection's users."""

@@ -11,18 +11,18 @@ from contextlib import aclosing
 from app.bridge.context import Context
 from app.bridge.group_backend import GroupBackend
 from app.bridge.listing import full_users
+from app.bridge.refusals import PolicyForbids
 from app.bridge.rules import GroupRules
 from app.mapping.groups import GroupHead
 from app.planning.planner import PLATFORM_ID
 from app.platform.client import PlatformClient
-from app.scim.errors import Forbidden
 from app.scim.group_changes import Delta, MemberRef
 from app.scim.schema import Resource
 from app.store.store import Store
 
 
 class GroupGuard:
-    """Asked before a group is written to. The refusal is `Forbidden`."""
+    """Asked before a group is written to. The refusal is `PolicyForbids`."""
 
     def __init__(self, platform: PlatformClient, backends: Mapping[str, GroupBackend], store: Store) -> None:
         self._platform = platform
@@ -52,7 +52,7 @@ class GroupGuard:
             if await self._differs(context, group_id, head, after) or await self._effect(
                 context, group_id, delta
             ):
-                raise Forbidden(reason)
+                raise PolicyForbids(reason)
             return Delta()
         if head is not None and after is not None and after["displayName"] != head.name:
             scope = context.group_scope
@@ -68,7 +68,7 @@ class GroupGuard:
     async def deletion(self, context: Context, head: GroupHead) -> None:
         """Whether the connection may delete the group, which ends the memberships of all."""
         if (reason := await self._read_only(context, head.id, head)) is not None:
-            raise Forbidden(reason)
+            raise PolicyForbids(reason)
         if context.protected_users or self._nests(context):
             members = await self._backend(context).members(context, head.id) or ()
             if hits := await self._protected(context, [m.id for m in members]):
@@ -77,10 +77,14 @@ class GroupGuard:
     def _check_name(self, context: Context, name: str, *, stays: bool) -> None:
         """Whether a group may have this name; `stays`: it is in scope whatever it is called."""
         if context.protected_groups.name(name):
-            raise Forbidden(f"displayName {name!r} is reserved: the policy of this connection protects it")
+            raise PolicyForbids(
+                f"displayName {name!r} is reserved: the policy of this connection protects it"
+            )
         scope = context.group_scope
         if scope is not None and not scope.name(name) and not stays:
-            raise Forbidden(f"displayName {name!r} is outside of the groups that this connection may change")
+            raise PolicyForbids(
+                f"displayName {name!r} is outside of the groups that this connection may change"
+            )
 
     async def _read_only(self, context: Context, group_id: str, head: GroupHead | None) -> str | None:
         """Why the group may not be changed, or None; the group is read only where a name decides."""
@@ -218,6 +222,6 @@ class GroupGuard:
         return self._backends[context.groups]
 
 
-def _protected_members(ids: Iterable[str]) -> Forbidden:
+def _protected_members(ids: Iterable[str]) -> PolicyForbids:
     shown = ", ".join(sorted(ids)[:5])
-    return Forbidden(f"members: {shown} protected: groups are neither gained nor lost by them over SCIM")
+    return PolicyForbids(f"members: {shown} protected: groups are neither gained nor lost by them over SCIM")

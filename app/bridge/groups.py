@@ -9,6 +9,7 @@ from functools import partial
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from app.bridge.changes import changed_names
 from app.bridge.context import Context
 from app.bridge.faults import DEFAULT_RETRY_S, scim_error
 from app.bridge.group_backend import GroupWrite
@@ -19,6 +20,7 @@ from app.bridge.journaling import Journaling
 from app.bridge.locks import KeyedLocks, group_key, group_name_key
 from app.bridge.platform_group_writes import GROUP_CREATE
 from app.bridge.recovery import Recovery
+from app.bridge.telling import tell_changes
 from app.mapping.groups import GroupHead, group_version
 from app.platform.errors import PlatformError
 from app.scim.dialect import Tolerance
@@ -82,6 +84,7 @@ class Groups:
         Where an earlier POST has made the group and its client never heard of it, this one completes it.
         """
         wanted = self._read_body(context, body)
+        tell_changes(changed_names({}, wanted))
         delta = Delta(add=members_of(_raw_members(body), self._model, context.dialect))
         await self._guard.creation(context, wanted["displayName"], delta)
         await self._check_members(context, delta)
@@ -233,6 +236,7 @@ class Groups:
                     write = replace(write, name=name, was=head.name)
                 if (await self._resources.record(context, group_id)).external_id != external_id:
                     write = replace(write, external_id=external_id)
+            tell_changes(_changed(write))
             if write:
                 if not await self._resources.backend(context).write(context, group_id, write, ends=ends):
                     raise group_missing(group_id)
@@ -278,3 +282,13 @@ def _raw_members(body: object) -> object:
 def _check_display_name(name: str) -> None:
     if not name.strip():
         raise InvalidValue("displayName is required and cannot be blank")
+
+
+def _changed(write: GroupWrite) -> list[str]:
+    """Names of the attributes that a write changes."""
+    told = (
+        ("displayName", write.name is not None),
+        ("externalId", write.external_id is not UNSET),
+        ("members", bool(write.delta)),
+    )
+    return [name for name, is_changed in told if is_changed]

@@ -10,9 +10,13 @@ import msgspec
 import structlog
 
 from app.bridge.context import Context
+from app.bridge.faults import scim_error
 from app.bridge.journaling import InHand, Journaling, Unfinished, may_pass
 from app.bridge.locks import KeyedLocks
+from app.bridge.story import Stories, Telling
+from app.bridge.telling import telling, within
 from app.platform.errors import PlatformError
+from app.scim.errors import InternalError, ScimError
 from app.store.errors import LeaseTimeout, StoreError
 from app.store.journal_records import Entry
 
@@ -50,8 +54,10 @@ class Recovery:
         contexts: Callable[[], Awaitable[Sequence[Context]]],
         finishers: Mapping[str, Finisher],
         times: Times,
+        stories: Stories,
     ) -> None:
-        """`finishers` are by the kind of their entries."""
+        """`finishers` are by the kind of their entries; `stories` hears what became of them."""
+        self._stories = stories
         self._journaling = journaling
         self._locks = locks
         self._contexts = contexts
@@ -102,13 +108,16 @@ class Recovery:
                 # A creation has learnt an id while it was waited for.
                 await hand.leave(LookupError("its keys have changed"), due_in_s=0)
                 return False
-            try:
-                await self._finish(entry, hand)
-            except StoreError:
-                raise
-            except Exception as exc:  # noqa: BLE001 - what one entry trips over must not stop all others
-                await self._put_off(entry, hand, exc)
-                return False
+            with within(*_place(entry), actor="recovery") as story:
+                try:
+                    await self._finish(entry, hand)
+                except StoreError:
+                    raise
+                except Exception as exc:  # noqa: BLE001 - what one entry trips over must not stop all others
+                    await self._put_off(entry, hand, exc)
+                    await self._tell(story, exc)
+                    return False
+                await self._tell(story, None)
         _log.info("unfinished write recovered", entry=entry.id, kind=entry.kind, resource=entry.resource_id)
         return True
 
@@ -124,7 +133,22 @@ class Recovery:
         finisher = self._finishers.get(entry.kind)
         if finisher is None:
             raise LookupError(f"entries of the kind {entry.kind!r} are of another release")
-        await finisher(await self._context(entry), entry, hand)
+        context = await self._context(entry)
+        if (story := telling()) is not None:
+            story.context, story.connection = context, context.connection
+            story.resource_id = entry.resource_id
+        await finisher(context, entry, hand)
+
+    async def _tell(self, story: Telling, error: Exception | None) -> None:
+        """What became of an entry; a try that has changed nothing is not worth telling, and is made again."""
+        if error is None:
+            await self._stories.told(story.story(200))
+        elif any(call.method != "GET" for call in story.recording.calls):
+            told: ScimError = InternalError("see the bridge's log")
+            if isinstance(error, PlatformError) and story.context is not None:
+                told = scim_error(error, story.context.mapping)
+            story.failed(told, error)
+            await self._stories.told(story.story(told.status))
 
     async def _context(self, entry: Entry) -> Context:
         """The connection that wrote it; where that is gone, another one of the tenant and domain."""
@@ -179,3 +203,12 @@ class Recovery:
             return
         except StoreError as exc:
             _log.warning("recovery interrupted", entry=entry_id, error=str(exc))
+
+
+def _place(entry: Entry) -> tuple[str, str]:
+    """Method and path of the request that began it."""
+    kind, _, what = entry.kind.partition("-")
+    endpoint = {"user": "/Users", "group": "/Groups"}.get(kind, "")
+    path = endpoint if entry.resource_id is None else f"{endpoint}/{entry.resource_id}"
+    method = {"create": "POST", "revive": "POST", "delete": "DELETE", "retire": "DELETE"}.get(what, "PATCH")
+    return method, path

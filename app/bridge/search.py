@@ -19,6 +19,7 @@ from app.bridge.listing import Rows, full_users, read_all, read_window
 from app.bridge.matching import Matching
 from app.bridge.query import Found, Keyset, Offset, Query, by_offset
 from app.bridge.resources import Resources
+from app.bridge.telling import tell_plan
 from app.mapping.deleted import is_deleted
 from app.planning.plan import ById, IndexQuery, Listing, Match, Nothing, Order, Plan, Union
 from app.planning.planner import plan_users
@@ -93,6 +94,7 @@ class Search:
     async def run(self, context: Context, query: Query) -> Found:
         """The page and the exact total; raises `PlatformError` and `ScimError` (`tooMany`)."""
         plan = await self.plan(context, query)
+        tell_plan(plan)
         if isinstance(plan.source, IndexQuery):
             await self._indexing.catch_up(context)
             if plan.window == "index":

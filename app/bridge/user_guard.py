@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from app.bridge.context import Context
 from app.bridge.indexing import Indexing
+from app.bridge.refusals import GuardStops, PolicyForbids
 from app.bridge.steps import SetFields
 from app.bridge.writing import Write
 from app.mapping.model import StatusRules
@@ -16,7 +17,7 @@ from app.mapping.status import reads_active
 from app.mapping.users import UserChange
 from app.platform.client import PlatformClient
 from app.platform.errors import PlatformError
-from app.scim.errors import Forbidden, ServiceUnavailable, TooManyRequests
+from app.scim.errors import ServiceUnavailable
 from app.scim.schema import Resource
 from app.store.deprovisionings import Counted, Deprovisionings, GuardLimits, SizeNeeded, Stopped
 from app.store.user_index import UserIndex
@@ -32,7 +33,7 @@ _GAINED = "this would make the user one of those that the policy of this connect
 
 
 class UserGuard:
-    """Asked before a user is written to. The refusals are `Forbidden` and `TooManyRequests`."""
+    """Asked before a user is written to. The refusals are `PolicyForbids` and `GuardStops`."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class UserGuard:
         """Whether a user may be made of this: not one that would be protected."""
         self._check_name(context, user_name)
         if context.protected_users.custom(change.custom_attributes):
-            raise Forbidden(_GAINED)
+            raise PolicyForbids(_GAINED)
 
     @asynccontextmanager
     async def change(
@@ -79,14 +80,18 @@ class UserGuard:
     ) -> AsyncIterator[None]:
         """Around the calls that delete a user, which counts."""
         if context.deprovision == "refuse":
-            raise Forbidden("users are not deleted over this connection: deactivate them with active false")
+            raise PolicyForbids(
+                "users are not deleted over this connection: deactivate them with active false"
+            )
         self._check_protected(context, current, before)
         async with self._counted(context, current.id, removes=True):
             yield
 
     def _check_name(self, context: Context, user_name: str) -> None:
         if context.protected_users.name(user_name):
-            raise Forbidden(f"userName {user_name!r} is reserved: the policy of this connection protects it")
+            raise PolicyForbids(
+                f"userName {user_name!r} is reserved: the policy of this connection protects it"
+            )
 
     def _check_gained(self, context: Context, user: PlatformUser, write: Write) -> None:
         """What the rules look at must not become what they protect: it may be what makes an administrator."""
@@ -98,11 +103,11 @@ class UserGuard:
                 user = step.applied(user)
         shown = context.mapping.to_scim(user, domain=context.domain, base_url="")
         if rules.names_user(user, str(shown.get("userName", ""))):
-            raise Forbidden(_GAINED)
+            raise PolicyForbids(_GAINED)
 
     def _check_protected(self, context: Context, current: PlatformUser, resource: Resource) -> None:
         if context.protected_users.names_user(current, str(resource.get("userName", ""))):
-            raise Forbidden(f"user {current.id} is protected: it can be read over SCIM, not changed")
+            raise PolicyForbids(f"user {current.id} is protected: it can be read over SCIM, not changed")
 
     @asynccontextmanager
     async def _counted(self, context: Context, user_id: str, *, removes: bool) -> AsyncIterator[None]:
@@ -153,9 +158,9 @@ def _ends_access(rules: StatusRules, present: str, target: str | None) -> bool:
     return present == rules.enable_to or not reads_active(target, rules)
 
 
-def _stopped(context: Context, guard: GuardLimits, stop: Stopped) -> TooManyRequests:
+def _stopped(context: Context, guard: GuardLimits, stop: Stopped) -> GuardStops:
     share = f" and {guard.share:.0%} of all" if guard.share else ""
-    return TooManyRequests(
+    return GuardStops(
         f"stopped: {stop.counted} users were deactivated or deleted over connection {context.connection!r} "
         f"within {guard.window_s / 3600:g} hours, and its guard lets no more than {guard.number} users"
         f"{share} go unasked; this user is unchanged. Where that is intended, an operator runs: "

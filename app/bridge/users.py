@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from app.bridge.changes import patched, replaced, revived
+from app.bridge.changes import changed_names, patched, replaced, revived
 from app.bridge.context import Context
 from app.bridge.forgetting import Forgetting
 from app.bridge.journaling import Journaling
@@ -17,6 +17,7 @@ from app.bridge.locks import KeyedLocks, user_key, user_name_key
 from app.bridge.matching import Matching
 from app.bridge.recovery import Recovery
 from app.bridge.resources import Resources
+from app.bridge.telling import tell_changes, tell_resource
 from app.bridge.unique_values import UniqueValues
 from app.bridge.uniqueness import check_free, deleted_holder
 from app.bridge.user_calls import UserCalls
@@ -80,6 +81,7 @@ class Users:
         that SCIM has deleted and the platform keeps is brought back.
         """
         wanted = self._read_body(context, body)
+        tell_changes(changed_names({}, wanted))
         change = context.mapping.to_platform(wanted, before=None, current=None, domain=context.domain)
         self._guard.check_creation(context, wanted["userName"], change)
         # A contradiction is found here, not when the user is there already.
@@ -141,6 +143,7 @@ class Users:
             if is_deleted(resource):
                 await self._forgetting.hide(context, resource, ends=ends)
                 raise _not_found(user_id)
+            tell_resource(resource)
             _check_version(resource, if_match)
             async with self._guard.deletion(context, user, resource):
                 if keeps:
@@ -179,6 +182,8 @@ class Users:
             if not is_deleted(before) or str(before["userName"]).casefold() != name.casefold():
                 return None
             after, sent = revived(before, wanted), frozenset(wanted)
+            tell_resource(before)
+            tell_changes(changed_names(before, after))
             return await self._update(
                 context, current, before, after, sent=sent, keys=keys, ends=ends, revives=True
             )
@@ -229,7 +234,9 @@ class Users:
             current = await self._read(context, user_id)
             before = await self._resources.one(context, current)
             _check_version(before, if_match)
+            tell_resource(before)
             after = change_of(before)
+            tell_changes(changed_names(before, after))
             update = partial(self._update, context, current, before, after, sent=sent, ends=ends)
             old, name = str(before["userName"]), str(after["userName"])
             if name.casefold() == old.casefold():

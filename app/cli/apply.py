@@ -21,13 +21,12 @@ from app.cli.secret_changes import TokenChange
 from app.cli.servers import DataOption
 from app.config import Settings, load_settings
 from app.mapping.errors import MappingError
-from app.store.connections import Connection
+from app.store.connections import CHANGES, Connection
 from app.store.session import Transaction
 from app.store.store import Store
 from app.store.tokens import new_secret
 from app.web.contexts import resolve
 
-_TURN = "connection apply"
 _WORDS = {
     "added": "+ {name}: added",
     "changed": "~ {name}: changed",
@@ -78,7 +77,7 @@ async def apply(
     try:
         async with store.db.write() as db:
             # Two of these at once, from two replicas' start, shall not both find a connection missing.
-            await store.db.take_turn(db, _TURN)
+            await store.db.take_turn(db, CHANGES)
             digests = [token.digest for each in declared for token in each.tokens]
             stored = Stored(
                 connections=await store.connections.list(within=db),

@@ -82,6 +82,9 @@ def add_connection(
         float | None, typer.Option(min=0, help="Rate limit in place of the setting's; 0: none.")
     ] = None,
     request_burst: Annotated[int | None, typer.Option(min=1, help="Burst in place of the setting's.")] = None,
+    audit_personal: Annotated[
+        bool, typer.Option("--audit-personal", help="Keep personal data in the audit trail.")
+    ] = False,
     data_dir: DataOption = None,
 ) -> None:
     """Add a connection; make a token for it next."""
@@ -108,6 +111,7 @@ def add_connection(
         request_burst=request_burst,
         deprovision=deprovision,
         guard_limit=guard_limit,
+        audit_values="personal" if audit_personal else "none",
     )
     path = str(Path(mapping).resolve()) if mapping.endswith(".toml") else mapping
 

@@ -7,7 +7,10 @@ import sys
 import typer
 from rich.console import Console
 
+from app.cli.admin import admin_app
 from app.cli.apply import apply_command, generate_command
+from app.cli.audit import audit_command
+from app.cli.bench.command import bench_app
 from app.cli.clients import client_app
 from app.cli.connections import connection_app, token_app
 from app.cli.doctor import doctor_command
@@ -32,6 +35,7 @@ app.command("serve")(serve_command)
 app.command("platform")(platform_command)
 app.command("explain")(explain_command)
 app.command("doctor")(doctor_command)
+app.command("audit")(audit_command)
 app.command("reindex")(reindex_command)
 connection_app.command("apply")(apply_command)
 token_app.command("generate")(generate_command)
@@ -41,6 +45,8 @@ app.add_typer(client_app, name="client")
 app.add_typer(federation_app, name="federation")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(journal_app, name="journal")
+app.add_typer(admin_app, name="admin")
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

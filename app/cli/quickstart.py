@@ -51,6 +51,10 @@ class Quickstart(msgspec.Struct, frozen=True, kw_only=True):
     platform_url: str
     platform_token: str
     """Bearer token for the embedded platform's own API; made anew at every start."""
+    console_url: str = ""
+    """Where operators sign in; empty where there is no listener for them."""
+    admin_token: str = ""
+    """With which they do."""
 
 
 async def prepare_platform(data_dir: Path, platform_url: str | None) -> PlatformCredentials:
@@ -87,9 +91,12 @@ async def _app(directory: Directory, name: str) -> AppCredentials:
 
 
 async def prepare_quickstart(
-    settings: Settings, credentials: PlatformCredentials, base_url: str
+    settings: Settings, credentials: PlatformCredentials, base_url: str, console: str | None = None
 ) -> Quickstart:
-    """A connection to the demo tenant and a token for it; the token of the last start while it is valid."""
+    """A connection to the demo tenant with a token, and one for the console at the URL `console`.
+
+    The tokens are those of the last start while they are valid.
+    """
     data_dir = Path(settings.data_dir)
     async with Directory(data_dir / DATABASE) as directory:
         platform_token = await directory.issue_token(credentials.person_id, _PLATFORM_TOKEN_TTL_S)
@@ -117,6 +124,9 @@ async def prepare_quickstart(
                 )
             )
             _, token = await store.tokens.create(connection.id, "quickstart", None)
+        admin_token = "" if kept is None else kept.admin_token
+        if await store.admin_tokens.authenticate(admin_token) is None:
+            _, admin_token = await store.admin_tokens.create("admin", "quickstart")
     finally:
         await store.close()
     quickstart = Quickstart(
@@ -125,6 +135,8 @@ async def prepare_quickstart(
         tenant_id=credentials.tenant_id,
         platform_url=credentials.platform_url,
         platform_token=platform_token,
+        console_url=console or "",
+        admin_token=admin_token,
     )
     write_private(data_dir / QUICKSTART, quickstart)
     return quickstart
@@ -145,6 +157,11 @@ def with_credentials(settings: Settings, credentials: PlatformCredentials) -> Se
 def scim_url(settings: Settings, host: str, port: int) -> str:
     """The SCIM base URL to show: as configured, else where the server listens."""
     return settings.scim_url or f"{listening_url(host, port)}{BASE_PATH}"
+
+
+def console_url(host: str, port: int) -> str:
+    """The console's URL at an address of its listener."""
+    return f"{listening_url(host, port)}/console"
 
 
 def listening_url(host: str, port: int) -> str:

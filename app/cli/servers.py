@@ -20,6 +20,7 @@ from app.cli.quickstart import (
     WEBHOOK_ORIGIN,
     PlatformCredentials,
     Quickstart,
+    console_url,
     listening_url,
     prepare_platform,
     prepare_quickstart,
@@ -53,14 +54,15 @@ def serve_command(
     settings = load_settings(
         os.environ, host=host, port=port, data_dir=None if data_dir is None else str(data_dir)
     )
-    if settings.embedded and not demo and not is_loopback(settings.host):
-        raise SettingsError(
-            f"the embedded platform is for trying out: it listens at {settings.host}, where others can reach "
-            "it, only with --demo. Set SCIM_BRIDGE_PLATFORM_URL to serve a real platform"
-        )
+    for address in (settings.host, settings.admin_host):
+        if settings.embedded and not demo and not is_loopback(address):
+            raise SettingsError(
+                f"the embedded platform is for trying out: it listens at {address}, where others can reach "
+                "it, only with --demo. Set SCIM_BRIDGE_PLATFORM_URL to serve a real platform"
+            )
     configure_logs(settings)
     listener = _listen(settings.host, settings.port)
-    _run(_serve(settings, listener))
+    _run(_serve(settings, listener, _listen_for_admins(settings)))
 
 
 def platform_command(
@@ -88,26 +90,31 @@ def platform_command(
     _run(_serve_platform(settings, listener, webhook_url))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, admins: socket.socket | None) -> None:
     port = listener.getsockname()[1]
     health = Health()
+    console = None if admins is None else console_url(settings.admin_host, admins.getsockname()[1])
+    admin = LateApp()
+    beside = None if admins is None else (admin, admins)
     if not settings.embedded:
-        async with open_bridge(settings, health=health) as app:
-            _show_bridge(settings, scim_url(settings, settings.host, port))
-            await run_server(app, listener, settings, on_stop=health.stop)
+        async with open_bridge(settings, health=health, admin=admin) as app:
+            _show_bridge(settings, scim_url(settings, settings.host, port), console)
+            await run_server(app, listener, settings, on_stop=health.stop, beside=beside)
         return
     data_dir = _data_dir(settings)
     credentials = await prepare_platform(data_dir, listening_url(settings.host, port))
-    quickstart = await prepare_quickstart(settings, credentials, scim_url(settings, settings.host, port))
+    quickstart = await prepare_quickstart(
+        settings, credentials, scim_url(settings, settings.host, port), console
+    )
     front = LateApp()
     platform = create_platform(
         data_dir / DATABASE, webhook_transports={WEBHOOK_ORIGIN: in_process_transport(front)}
     )
     settings = with_credentials(settings, credentials)
-    async with open_bridge(settings, embedded=platform, health=health) as app:
+    async with open_bridge(settings, embedded=platform, health=health, admin=admin) as app:
         front.app = app
         _show_quickstart(quickstart, data_dir)
-        await run_server(app, listener, settings, on_stop=health.stop)
+        await run_server(app, listener, settings, on_stop=health.stop, beside=beside)
 
 
 async def _serve_platform(settings: Settings, listener: socket.socket, webhook_url: str | None) -> None:
@@ -159,6 +166,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _listen_for_admins(settings: Settings) -> socket.socket | None:
+    port = settings.admin_listens_at
+    if port is None:
+        return None
+    try:
+        return _listen(settings.admin_host, port)
+    except SettingsError as exc:
+        raise SettingsError(
+            f"{exc}, for operators: SCIM_BRIDGE_ADMIN_PORT names another port, 0 does without"
+        ) from exc
+
+
 def _run(main: Any) -> None:
     """Run until a signal; Ctrl-C and SIGTERM end it cleanly, with exit code 0."""
     with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -180,6 +199,9 @@ def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:
     out.print(f"  SCIM base URL  {quickstart.base_url}")
     out.print(f"  Bearer token   {quickstart.token}")
     out.print(f"  Platform API   {quickstart.platform_url}/openapi.json")
+    if quickstart.console_url:
+        out.print(f"  Console        {quickstart.console_url}")
+        out.print(f"  Admin token    {quickstart.admin_token}")
     out.print(f"  All of this    {data_dir / 'quickstart.json'}")
     out.print("Try it:")
     out.print(
@@ -188,10 +210,12 @@ def _show_quickstart(quickstart: Quickstart, data_dir: Path) -> None:
     out.print("Ctrl-C ends it; the data stays.")
 
 
-def _show_bridge(settings: Settings, base_url: str) -> None:
+def _show_bridge(settings: Settings, base_url: str, console: str | None) -> None:
     out = Console(highlight=False, soft_wrap=True, markup=False)
     out.print(f"SCIM Bridge for {settings.platform_url}", style="bold")
     out.print(f"  SCIM base URL  {base_url}")
+    if console is not None:
+        out.print(f"  Console        {console}")
     out.print("Connections and tokens: scim-bridge connection list, scim-bridge token list")
 
 

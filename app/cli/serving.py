@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -25,13 +27,40 @@ async def run_server(
     *,
     bounded: bool = True,
     on_stop: Callable[[], None] = lambda: None,
+    beside: tuple[Any, socket.socket] | None = None,
 ) -> None:
     """Serve until a signal, then finish what is under way.
 
     `bounded`: with the bounds on a request's head and SCIM errors for what breaks them. `on_stop` is called
-    at the signal, `shutdown_delay_s` before the listener closes.
+    at the signal, `shutdown_delay_s` before the listener closes. `beside` is an application with a listener
+    of its own, served for as long as the first one is.
     """
-    config = uvicorn.Config(
+    server = _Server(_config(app, settings, bounded=bounded), settings.shutdown_delay_s, on_stop)
+    # For a signal that comes before uvicorn listens for it, and for one that comes after it has shut down,
+    # when nothing must be interrupted any more.
+    signal.signal(signal.SIGINT, server.handle_exit)
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    async with _served(beside, settings):
+        await server.serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def _served(beside: tuple[Any, socket.socket] | None, settings: Settings) -> AsyncIterator[None]:
+    if beside is None:
+        yield
+        return
+    app, listener = beside
+    server = _Follower(_config(app, settings, bounded=True))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _config(app: Any, settings: Settings, *, bounded: bool) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=_protocol(settings) if bounded else "auto",
         ws="none",
@@ -44,12 +73,6 @@ async def run_server(
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
         h11_max_incomplete_event_size=settings.max_header_bytes,
     )
-    server = _Server(config, settings.shutdown_delay_s, on_stop)
-    # For a signal that comes before uvicorn listens for it, and for one that comes after it has shut down,
-    # when nothing must be interrupted any more.
-    signal.signal(signal.SIGINT, server.handle_exit)
-    signal.signal(signal.SIGTERM, server.handle_exit)
-    await server.serve(sockets=[listener])
 
 
 def _protocol(settings: Settings) -> Any:
@@ -59,6 +82,15 @@ def _protocol(settings: Settings) -> Any:
     except ImportError:
         return "h11"
     return partial(BoundedProtocol, settings=settings)
+
+
+class _Follower(uvicorn.Server):
+    """Ends when it is told, and leaves signals to the server that it follows."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
 
 
 class _Server(uvicorn.Server):

@@ -83,6 +83,8 @@ class UserRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How an unassigned value is written: as null, or, where the platform has a default, as a record."""
     transform: tuple[Transform, ...] = ()
     """Applied in order towards the platform, and undone in reverse order on the way back."""
+    sensitivity: Literal["public", "personal", "secret"] | None = None
+    """Whether the audit trail may hold its values: always, where the connection says so, or never."""
 
 
 class RoleEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

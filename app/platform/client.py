@@ -61,6 +61,7 @@ class PlatformClient:
         retry: RetryPolicy | None = None,
         breaker: Breaker | None = None,
         user_include: str = "",
+        correlation_header: str = "",
     ) -> None:
         """`timeout_s` is the limit of a call with all its waits and attempts.
 
@@ -75,6 +76,7 @@ class PlatformClient:
             connect_timeout_s=min(connect_timeout_s, timeout_s),
             read_timeout_s=min(read_timeout_s, timeout_s),
             max_answer_bytes=max_answer_bytes,
+            correlation_header=correlation_header,
         )
         self._attempt_s = min(self._exchange.limit_s, timeout_s)
         self._timeout_s = timeout_s

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import httpx
 
-from app.platform.errors import Unavailable, Unreadable
+from app.platform.errors import PlatformError, Unavailable, Unreadable
 from app.platform.recording import CallMade, recording
 from app.platform.transport import NOT_SENT, AnswerTooLarge, Transport, read_body
 
@@ -32,15 +32,18 @@ class Exchange:
         connect_timeout_s: float,
         read_timeout_s: float,
         max_answer_bytes: int,
+        correlation_header: str = "",
     ) -> None:
         """A connection must be there in the first time, and no silence may last longer than the second.
 
         Both together are the limit for the whole attempt (`limit_s`), so that nothing is gained by sending an
-        answer byte by byte, and for a transport without time-limits of its own.
+        answer byte by byte, and for a transport without time-limits of its own. `correlation_header` carries
+        the correlation id of the request that a call is made for; empty: none does.
         """
         self._transport = transport
         self._base = base_url.rstrip("/")
         self._max_bytes = max_answer_bytes
+        self._correlation_header = correlation_header
         self.limit_s = connect_timeout_s + read_timeout_s
         timeout = {"connect": connect_timeout_s, "read": read_timeout_s, "pool": self.limit_s}
         self._extensions = {"timeout": timeout}
@@ -49,20 +52,29 @@ class Exchange:
         self, method: str, path: str, content: bytes | None, token: str, limit_s: float
     ) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of the answer, else `Unavailable` or `Unreadable`."""
-        calls = recording()
-        if calls is None:
-            return await self._send(method, path, content, token, limit_s)
-        begun, status = time.perf_counter(), None
+        noted = recording()
+        if noted is None:
+            return await self._send(method, path, content, token, limit_s, None)
+        begun, status, failure = time.perf_counter(), None, None
         try:
-            answer = await self._send(method, path, content, token, limit_s)
+            answer = await self._send(method, path, content, token, limit_s, noted.correlation_id)
             status = answer[0]
             return answer
+        except PlatformError as exc:
+            failure = exc.detail
+            raise
         finally:
             ms = (time.perf_counter() - begun) * 1000
-            calls.append(CallMade(method=method, path=path, status=status, ms=ms))
+            noted.calls.append(CallMade(method=method, path=path, status=status, ms=ms, failure=failure))
 
     async def _send(
-        self, method: str, path: str, content: bytes | None, token: str, limit_s: float
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        token: str,
+        limit_s: float,
+        correlation_id: str | None,
     ) -> tuple[int, httpx.Headers, bytes]:
         headers = [
             ("Authorization", "Bearer " + token),
@@ -71,6 +83,8 @@ class Exchange:
         ]
         if content is not None:
             headers.append(("Content-Type", "application/json"))
+        if correlation_id is not None and self._correlation_header:
+            headers.append((self._correlation_header, correlation_id))
         request = httpx.Request(
             method, _url(self._base + path), headers=headers, content=content, extensions=self._extensions
         )

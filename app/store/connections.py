@@ -18,6 +18,9 @@ from app.store.tables import connections
 
 MAX_NAME_LENGTH = 100
 
+CHANGES = "connection apply"
+"""The turn (`Database.take_turn`) of whoever compares stored connections before changing them."""
+
 _ID = re.compile(r"con_[a-z0-9]{20}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -87,6 +90,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Groups that the client can read and not change."""
     group_scope: tuple[GroupScopeRule, ...] = ()
     """Groups that the client may change; it reads all of them. Empty: all."""
+    audit_values: Literal["none", "personal"] = "none"
+    """Whether the audit trail holds personal data, or only ids, names of attributes and harmless values."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,9 +196,9 @@ class Connections:
             stored, mapping=mapping, domain=domain, dialect=dialect, policies=policies
         )
 
-    async def get(self, connection_id: str) -> Connection | None:
+    async def get(self, connection_id: str, *, within: Transaction | None = None) -> Connection | None:
         """Find a connection by id."""
-        async with self._db.read() as db:
+        async with self._db.read(within) as db:
             row = (await db.execute(select(connections).where(connections.c.id == connection_id))).first()
         return None if row is None else decode_connection(row)
 

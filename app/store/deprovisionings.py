@@ -107,13 +107,13 @@ class Deprovisionings:
             )
             await db.execute(delete(deprovisioning_stops).where(_stops.connection_id == connection_id))
 
-    async def release(self, id_or_name: str) -> int:
+    async def release(self, id_or_name: str, *, within: Transaction | None = None) -> int:
         """Let a connection go on, with a count that starts anew; how many users were counted.
 
-        Raises ConnectionNotFound.
+        `within` is a transaction under way. Raises ConnectionNotFound.
         """
         this = (connections.c.id == id_or_name) | (connections.c.name == id_or_name)
-        async with self._db.write() as db:
+        async with self._db.write(within) as db:
             connection_id = await db.scalar(select(connections.c.id).where(this))
             if connection_id is None:
                 raise ConnectionNotFound(f"no connection has the id or name {id_or_name!r}")

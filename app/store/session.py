@@ -214,9 +214,13 @@ class Database:
         `connection` comes from `write`. To be taken before any row is locked, for two transactions never to
         wait for each other. On SQLite there is one writer at a time anyway.
         """
+        await connection.run_sync(self.take_turn_in_unit, name)
+
+    def take_turn_in_unit(self, connection: Connection, name: str) -> None:
+        """The same for a unit of `write_unit`."""
         if self.dialect == "postgresql":
             key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-            await connection.execute(select(func.pg_advisory_xact_lock(literal(key, BigInteger))))
+            connection.execute(select(func.pg_advisory_xact_lock(literal(key, BigInteger))))
 
     def now(self, plus_s: float = 0.0) -> ColumnElement[datetime]:
         """Say "the present time, by the clock of the database" in SQL, to the millisecond at least."""

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Self
 
 from app.store.access_tokens import AccessTokens
+from app.store.admin_changes import AdminChanges
+from app.store.admin_sessions import AdminSessions
+from app.store.admin_tokens import AdminTokens
+from app.store.audit import Audit
 from app.store.clients import Clients
 from app.store.connections import Connections
 from app.store.deprovisionings import Deprovisionings
@@ -54,6 +58,10 @@ class Store:
         self.leases = Leases(db, ids)
         self.journal = Journal(db, ids)
         self.server_keys = ServerKeys(db, clock, secret_bytes)
+        self.admin_tokens = AdminTokens(db, clock, ids, secret_bytes)
+        self.admin_sessions = AdminSessions(db, self.admin_tokens, clock, secret_bytes)
+        self.admin_changes = AdminChanges(db, clock, ids)
+        self.audit = Audit(db, self.server_keys, secret_bytes)
 
     @classmethod
     async def open(

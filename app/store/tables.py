@@ -370,3 +370,102 @@ group_creators = Table(
     Column("connection_id", String(64), nullable=False),
     sqlite_with_rowid=False,
 )
+
+# Operators of the console. See admin_tokens, admin_sessions, admin_changes.
+
+admin_tokens = Table(
+    "admin_tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("label", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+admin_sessions = Table(
+    "admin_sessions",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("token_id", ForeignKey(admin_tokens.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# No foreign key: the record outlives the token and what it is about.
+admin_changes = Table(
+    "admin_changes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("admin_id", String(64), nullable=False),
+    Column("admin_label", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject_id", String(128), nullable=False),
+    Column("subject_name", String(200), nullable=False),
+    Column("value_changes", Text, nullable=False),
+    Index(None, "at"),
+    Index(None, "subject_id", "at"),
+)
+
+# The audit trail. See audit.
+
+audit_facets = Table(
+    "audit_facets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("connection_id", String(64), nullable=False),
+    Column("method", String(8), nullable=False),
+    Column("resource_type", String(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("cause", String(32), nullable=False),
+    Column("actor", String(16), nullable=False),
+    # Named, because PostgreSQL takes no names as long as the usual one would be.
+    UniqueConstraint(
+        *("connection_id", "method", "resource_type", "status", "cause", "actor"), name="uq_audit_facets"
+    ),
+)
+
+# No foreign keys: every row would pay.
+audit_records = Table(
+    "audit_records",
+    metadata,
+    # When it was recorded, in microseconds, times 1024; see audit_records.record_time.
+    Column("id", _Wide, primary_key=True, autoincrement=False),
+    Column("facet_id", Integer, nullable=False),
+    Column("resource_id", String(128)),
+    Column("correlation_id", String(128), nullable=False),
+    Column("record", Text, nullable=False),
+    Index(None, "facet_id", "id"),
+    Index(None, "resource_id", "id"),
+    Index(None, "correlation_id"),
+)
+
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("record_id", BigInteger, primary_key=True, autoincrement=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+audit_hours = Table(
+    "audit_hours",
+    metadata,
+    # Hours since 1970 began, in UTC.
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("facet_id", Integer, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("failed_calls", BigInteger, nullable=False),
+    Column("call_us", BigInteger, nullable=False),
+    Column("longest_call_us", BigInteger, nullable=False),
+    *(Column(f"requests_{n}", BigInteger, nullable=False) for n in range(8)),
+    *(Column(f"calls_{n}", BigInteger, nullable=False) for n in range(8)),
+    sqlite_with_rowid=False,
+)

@@ -6,11 +6,13 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import Receive, Scope, Send
 from litestar.utils import normalize_path
 
 from app.web import bulk, catalogs, discovery, groups, health, me, root, users, webhooks
+from app.web.answering import Answering
 from app.web.auth import Authentication
 from app.web.exceptions import handle
 from app.web.limits import Protection
@@ -21,29 +23,36 @@ from app.web.services import Services
 
 
 class Application(Litestar):
-    """Litestar with what comes before routing: paths without a version, and OPTIONS."""
+    """Litestar with what comes before routing: paths without a version."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        if scope["type"] == "http":
-            if not scope["path"].startswith(BASE_PATH):
-                scope["path"] = versioned_path(scope["path"])
-            if scope["method"] == "OPTIONS" and not hides_slash(scope):
-                await self._options(scope, receive, send)
-                return
+        if scope["type"] == "http" and not scope["path"].startswith(BASE_PATH):
+            scope["path"] = versioned_path(scope["path"])
         await super().__call__(scope, receive, send)
 
-    async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """204 with the methods of the path (RFC 9110 §9.3.7), also without a token: they stand in the RFC.
 
-        Nothing is said of other origins: a browser has no business with a bearer token for provisioning.
-        """
-        try:
-            found = self.asgi_router.handle_routing(normalize_path(scope["path"]), "OPTIONS")
-        except HTTPException:
-            await super().__call__(scope, receive, send)
+class _Options:
+    """Answers OPTIONS: 204 with the methods of the path (RFC 9110 §9.3.7).
+
+    Also without a token: they stand in the RFC. Nothing is said of other origins: a browser has no business
+    with a bearer token for provisioning.
+    """
+
+    def __init__(self, app: Litestar) -> None:
+        self._app = app
+        self._others = app.asgi_handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "OPTIONS" or hides_slash(scope):
+            await self._others(scope, receive, send)
             return
-        methods = next(route.methods for route in self.routes if route.path_format == found[-1])
+        try:
+            found = self._app.asgi_router.handle_routing(normalize_path(scope["path"]), "OPTIONS")
+        except HTTPException:
+            await self._others(scope, receive, send)
+            return
+        methods = next(route.methods for route in self._app.routes if route.path_format == found[-1])
         await Answer(b"", 204, {"Allow": ", ".join(sorted(methods))})(scope, receive, send)
 
 
@@ -62,7 +71,7 @@ def create_app(services: Services) -> Litestar:
             discovery.router,
         ],
     )
-    return Application(
+    app = Application(
         route_handlers=[scim, endpoint.router, health.router, webhooks.router],
         exception_handlers={Exception: handle},
         request_max_body_size=services.settings.max_body_bytes,
@@ -72,3 +81,6 @@ def create_app(services: Services) -> Litestar:
             {"services": services, "receiver": webhooks.Receiver(services.settings, services.events)}
         ),
     )
+    # Around Litestar's own handling of errors and unknown routes, where middleware does not reach.
+    app.asgi_handler = Answering(_Options(app), services.stories, services.settings)
+    return app

@@ -9,6 +9,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.bridge.context import Context
+from app.bridge.telling import tell_connection, tell_context, tell_token
 from app.scim.dialect import Tolerance
 from app.scim.errors import Forbidden, NotAcceptable, NotFound, Unauthorized
 from app.web.headers import header
@@ -67,10 +68,13 @@ class Authentication(ASGIMiddleware):
         if found.user_id is not None and _endpoint(scope) not in _FOR_USERS:
             raise InsufficientScope("this token is bound to one user: it is good for /Me and for discovery")
         base_url = services.contexts.base_url(scope)
+        tell_token(found.token)
+        tell_connection(found.connection)
         scope["state"]["connection"] = found.connection
         scope["state"]["user_id"] = found.user_id
         context = services.contexts.of(found.connection, base_url)
         scope["state"]["context"] = context
+        tell_context(context)
         if not context.dialect.allows(Tolerance.ANY_ACCEPT) and not acceptable(scope):
             raise NotAcceptable("answers are application/scim+json or application/json: accept one of them")
         await next_app(scope, receive, send)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from app.scim.bulk import BulkOperation, BulkRequest, read_bulk
 from app.scim.errors import PayloadTooLarge
 from app.scim.messages import BULK_RESPONSE, error_body
 from app.web.auth import context_of
+from app.web.bulk_stories import BulkStories
 from app.web.exceptions import explained
 from app.web.requests import read_json
 from app.web.responses import scim_response
@@ -50,7 +50,9 @@ async def bulk(request: ScimRequest) -> ASGIApp:
         start_until=begun + _BEGIN_FOR * settings.handling_timeout_s,
         answer_at=begun + _ANSWER_AFTER * settings.handling_timeout_s,
     )
-    report = await services.bulk.run(context, message, partial(_guarded, context), allowance)
+    guard = BulkStories(services.stories, context)
+    report = await services.bulk.run(context, message, guard, allowance)
+    guard.end(message.operations, report.outcomes)
     answer = _answer(request, context, message, report)
     return _Lasting(answer, report.under_way) if report.under_way else answer
 
@@ -65,15 +67,6 @@ async def _read(request: ScimRequest, settings: Settings) -> object:
                 "send several requests"
             ) from exc
         raise
-
-
-async def _guarded(context: Context, operation: BulkOperation, work: Awaitable[Done]) -> Outcome:
-    try:
-        return await work
-    except Exception as exc:  # noqa: BLE001 - one operation's error, expected or not, must not end the others
-        place = f"bulk /{operation.endpoint}"
-        error, reference = explained(exc, context, method=operation.method, path=place)
-        return Failed(error=error, reference=reference)
 
 
 def _answer(request: ScimRequest, context: Context, message: BulkRequest, report: Report) -> ASGIApp:

@@ -90,6 +90,13 @@ class Contexts:
             self._base_urls[scheme, host] = base_url
         return base_url
 
+    def is_https(self, scope: Scope) -> bool:
+        """Whether the client came by https: to this process, or to a configured proxy that says so."""
+        if scope["scheme"] == "https":
+            return True
+        forwarded = header(scope, b"x-forwarded-proto").split(b",")[0].strip()
+        return forwarded == b"https" and self._is_trusted(scope.get("client"))
+
     def _is_trusted(self, client: tuple[str, int] | None) -> bool:
         try:
             address = ipaddress.ip_address(client[0] if client else "")
@@ -122,6 +129,7 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         indexed=policies.search == "indexed",
         explains=policies.explain,
         group_patch_answers=policies.group_patch == "resource",
+        audits_personal=policies.audit_values == "personal",
         deprovision=policies.deprovision,
         guard=_guard(policies),
         protected_users=UserRules.of(policies.protected_users),

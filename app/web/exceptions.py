@@ -5,7 +5,6 @@ Webhooks are no part of SCIM: theirs is `{"detail": …}`. Nor is the token endp
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import msgspec
@@ -16,6 +15,8 @@ from litestar.status_codes import HTTP_401_UNAUTHORIZED
 
 from app.bridge.context import Context
 from app.bridge.faults import scim_error
+from app.bridge.story import new_correlation_id
+from app.bridge.telling import telling
 from app.mapping.errors import MappingError
 from app.platform.errors import PlatformError
 from app.scim.errors import (
@@ -58,7 +59,7 @@ class _Refused(Response[bytes]):
 
 
 def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-    """The answer to a failed request. 5xx carry a reference that the log has too, never the error's text."""
+    """The answer to a failed request. 5xx tell the correlation id, which the log has too, never the error."""
     context: Context | None = request.scope.get("state", {}).get("context")
     path = request.scope["path"]
     if _is_unrouted(exc):
@@ -66,6 +67,9 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     error, reference = explained(exc, context, method=request.method, path=path)
     if isinstance(error, MethodNotAllowed) and hides_slash(request.scope):
         error = NotFound("no resource has an id with a slash")
+    story = telling()
+    if story is not None:
+        story.failed(error, exc)
     headers: dict[str, str] = {}
     is_webhook, is_token = path.startswith(f"{webhooks.PATH}/"), is_oauth(path)
     if isinstance(error, Unauthorized | InsufficientScope):
@@ -93,11 +97,12 @@ def _is_unrouted(exc: Exception) -> bool:
 
 
 def explained(exc: Exception, context: Context | None, **noted: Any) -> tuple[ScimError, str | None]:
-    """The SCIM error behind an exception and, for a 5xx, the reference under which it is logged."""
+    """The SCIM error behind an exception and, for a 5xx, the correlation id under which it is logged."""
     error = _translated(exc, context)
     if error.status < 500:
         return error, None
-    reference = uuid.uuid4().hex[:16]
+    story = telling()
+    reference = new_correlation_id() if story is None else story.correlation_id
     log = _log.bind(reference=reference, **noted)
     if isinstance(error, InternalError):
         log.error("request failed", exc_info=exc)

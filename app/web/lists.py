@@ -15,9 +15,11 @@ from app.bridge.context import Context
 from app.bridge.explaining import as_json
 from app.bridge.pages import Part, by_cursor, by_index
 from app.bridge.query import Found, Query
+from app.bridge.refusals import PolicyForbids
+from app.bridge.telling import tell_found
 from app.bridge.users import versioned
 from app.scim.attributes import apply
-from app.scim.errors import Forbidden, InvalidValue
+from app.scim.errors import InvalidValue
 from app.scim.messages import list_response
 from app.scim.schema import Resource, ResourceModel
 from app.web.auth import context_of
@@ -63,7 +65,7 @@ async def search_everything(request: ScimRequest, source: Source) -> ASGIApp:
 async def _explain(request: ScimRequest, source: Source, how: str) -> ASGIApp:
     services, context = _services(request), context_of(request)
     if not context.explains:
-        raise Forbidden("this connection may not ask how it is answered (policy explain)")
+        raise PolicyForbids("this connection may not ask how it is answered (policy explain)")
     if how not in ("plan", "run"):
         raise InvalidValue("SCIM-Bridge-Explain is plan, or run to have the search run as well")
     window = read_window(source, services.settings)
@@ -101,12 +103,14 @@ async def _list(
     ]
     if window.cursor is None:
         found = await by_index(parts, window.start_index, count)
+        tell_found(found.total, [r for page in found.pages for r in page])
         shown = _shown(queries, found.pages)
         body = list_response(shown, found.total, window.start_index)
         return scim_response(request, body, partial=headless)
     scope = scope_of(context.connection_id, endpoint, queries.values())
     after = await services.cursors.open(window.cursor, scope) if window.cursor else None
     found = await by_cursor(parts, after, count)
+    tell_found(found.total, [r for page in found.pages for r in page])
     cursor = None if found.next is None else await services.cursors.seal(found.next, scope)
     shown = _shown(queries, found.pages)
     return scim_response(

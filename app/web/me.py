@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request, Router, delete, patch, post, put
 from litestar.types import ASGIApp
 
+from app.bridge.telling import tell_resource
 from app.scim.errors import NotImplementedHere
 from app.web.auth import user_of
 from app.web.reading import read
@@ -53,6 +54,7 @@ def _user_id(request: ScimRequest) -> str:
             "this token is bound to no user: /Me needs one that was made with "
             "scim-bridge token create CONNECTION --user ID"
         )
+    tell_resource({"id": user_id})
     return user_id
 
 

@@ -10,6 +10,7 @@ from litestar import Request
 
 from app.bridge.context import Context
 from app.bridge.query import Query
+from app.bridge.telling import tell_body, tell_search
 from app.config import Settings
 from app.scim.across import check_known, narrow
 from app.scim.attributes import Projection, parse_projection
@@ -59,6 +60,7 @@ async def read_json(request: Request[Any, Any, Any]) -> object:
     except RecursionError as exc:
         raise InvalidSyntax("the body is nested too deeply") from exc
     check_body(text, document, request.method, settings)
+    tell_body(document)
     return document
 
 
@@ -140,6 +142,7 @@ def _count(source: Source, default: int, by_cursor: bool) -> int:
 
 def _read_filter(source: Source, context: Context) -> Filter | None:
     text = source.one("filter")
+    tell_search(text)
     if text is not None and not text.strip():
         raise InvalidFilter("the filter is empty: leave the parameter out to list everything")
     if text is None:

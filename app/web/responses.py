@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.bridge.telling import tell_resource
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
 from app.scim.schema import Resource, ResourceModel
@@ -75,6 +76,7 @@ def resource_response(
 
     304 where the client has this version.
     """
+    tell_resource(resource)
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
     headers["Content-Location"] = resource["meta"]["location"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.bridge.audit import AuditTrail
 from app.bridge.bulk import Bulk
 from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
@@ -14,6 +15,7 @@ from app.bridge.groups import Groups
 from app.bridge.indexing import Indexing
 from app.bridge.recovery import Recovery
 from app.bridge.search import Search
+from app.bridge.story import Stories
 from app.bridge.sweeping import Sweeper
 from app.bridge.upkeep import Upkeep
 from app.bridge.users import Users
@@ -50,6 +52,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     grants: Grants
     limits: Limits
     health: Health
+    stories: Stories
+    """Who hears what happened in requests."""
+    audit: AuditTrail
 
 
 def served_models(context: Context, services: Services) -> tuple[ResourceModel, ...]:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -124,9 +124,9 @@ def add_connection(settings: Mapping[str, str], tenant_id: str, *options: str, n
 
 
 @contextmanager
-def serving(settings: Mapping[str, str]) -> Iterator[Server]:
-    """A bridge with these settings."""
-    with _running("bridge", _cli("serve", "--port", "0"), _SCIM_URL, **settings) as server:
+def serving(settings: Mapping[str, str], program: Sequence[str] = ("-m", "app.cli")) -> Iterator[Server]:
+    """A bridge with these settings; `program` is what takes its command line."""
+    with _running("bridge", [*program, "serve", "--port", "0"], _SCIM_URL, **settings) as server:
         yield server
 
 

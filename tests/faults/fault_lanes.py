@@ -100,7 +100,11 @@ class Bridge:
 
     async def start(self, timeout_s: float = TIMEOUT_S) -> None:
         """Start, for the first time or again; it waits `timeout_s` for an answer of the platform."""
-        environment = {**self._environment, "SCIM_BRIDGE_PLATFORM_TIMEOUT_S": str(timeout_s)}
+        environment = {
+            **self._environment,
+            "SCIM_BRIDGE_PLATFORM_TIMEOUT_S": str(timeout_s),
+            "SCIM_BRIDGE_ADMIN_PORT": "0",
+        }
         self._process = Process(
             self._place / "serve.log", "Connections", "serve", "--port", self._port, **environment
         )

@@ -246,3 +246,23 @@ def test_ctrl_c_does_not_wait(bridge: Callable[..., Bridge]) -> None:
     one = bridge(SCIM_BRIDGE_SHUTDOWN_DELAY_S="600")
     one.process.send_signal(signal.SIGINT)
     assert one.exit_code() == 0
+
+
+def test_an_acknowledged_write_is_in_the_audit_trail_though_the_process_is_killed(
+    bridge: Callable[..., Bridge], tmp_path: Path
+) -> None:
+    one = bridge()
+    with one.client() as client:
+        answer = client.post("/Users", json={"userName": one.name})
+        one.process.kill()
+    assert answer.status_code == 201
+    one.process.wait(timeout=PATIENCE_S)
+
+    async def recorded() -> list[str]:
+        store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/bridge.db")
+        try:
+            return [r.correlation_id for r in (await store.audit.history(one.name)).records]
+        finally:
+            await store.close()
+
+    assert asyncio.run(recorded()) == [answer.headers["x-correlation-id"]]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.bridge.telling import tell_late
 from app.scim.errors import ServiceUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -105,6 +106,8 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if self.closed:
+            if message["type"] == "http.response.start":
+                tell_late(message["status"])
             return
         self.started = True
         await self._send(message)

@@ -7,7 +7,9 @@ from typing import Any
 from litestar import Request, Router, post
 from litestar.types import ASGIApp
 
+from app.bridge.telling import tell_client, tell_connection, tell_token
 from app.scim.errors import UnsupportedMediaType
+from app.store.clients import ClientSecret
 from app.web.limits import read_body
 from app.web.negotiation import JSON
 from app.web.oauth import PATH
@@ -31,15 +33,20 @@ async def issue_token(request: Request[Any, Any, Any]) -> ASGIApp:
     authorization = [value for name, value in request.scope["headers"] if name == b"authorization"]
     try:
         asked = read_request(authorization, body)
+        tell_client(asked.credentials.client_id, known=False)
         if failures and not services.grants.remembers(asked):
             failures.check(request.scope)
         authorized = await services.grants.authenticate(asked)
     except InvalidClient:
         failures.count(request.scope)
         raise
+    tell_connection(authorized.connection)
+    by = authorized.by
+    tell_client(by.client_id if isinstance(by, ClientSecret) else by.id, known=True)
     services.limits.count(authorized.connection)
     check_scope(asked.scope)
     token, text = await services.grants.issue(authorized)
+    tell_token(token)
     lifetime_s = int((token.expires_at - token.created_at).total_seconds())
     answer = {"access_token": text, "token_type": "Bearer", "expires_in": lifetime_s}
     return scim_response(request, answer, headers=NOT_STORED, kind=JSON)

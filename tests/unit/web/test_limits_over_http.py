@@ -234,3 +234,11 @@ async def test_a_change_whose_request_is_cancelled_is_finished(shared: Rig) -> N
     rig.wire.reset()
     found = (await rig.scim("GET", f"/Users/{user['id']}")).json()
     assert (found["title"], found["active"]) == ("late", False)
+    # The trail has both: that nobody was answered, and what became of it.
+    statuses: list[int] = []
+    async with asyncio.timeout(60):
+        while len(statuses) < 2:
+            records = (await rig.store.audit.history(user["id"])).records
+            statuses = [r.status for r in reversed(records) if r.method == "PATCH"]
+            await asyncio.sleep(0.01)
+    assert statuses == [0, 200]

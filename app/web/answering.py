@@ -1,0 +1,101 @@
+"""Around every request: its correlation id, and its story, handed over before the answer goes out."""
+
+from __future__ import annotations
+
+import re
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from app.bridge.story import Stories, Telling, new_correlation_id
+from app.bridge.telling import begin, end
+from app.config import Settings
+from app.web.headers import header
+from app.web.limits.addresses import client_address
+from app.web.oauth import is_oauth
+from app.web.paths import BASE_PATH
+
+_HARMLESS = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_UNTOLD = ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas")
+"""Discovery says nothing of anybody: only what fails there is told."""
+_TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
+
+
+class Answering:
+    """Stands around the whole application, so that what is refused anywhere has an id and a story too."""
+
+    def __init__(self, app: ASGIApp, stories: Stories, settings: Settings) -> None:
+        self._app = app
+        self._stories = stories
+        self._proxies = settings.networks()
+        self._name = settings.correlation_header.lower().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        given = header(scope, self._name)
+        correlation_id = given.decode() if _HARMLESS.fullmatch(given) else new_correlation_id()
+        path = scope["path"]
+        is_scim, is_token = path.startswith(BASE_PATH), is_oauth(path)
+        is_told = is_scim or is_token
+        telling = Telling(scope["method"], path[len(BASE_PATH) :] if is_scim else path, correlation_id)
+        if is_token:
+            telling.place = (_TOKEN_PATH if path.rstrip("/") == _TOKEN_PATH else "/oauth/?"), "Client"
+        if is_told:
+            telling.after = self._unheard
+            telling.user_agent = header(scope, b"user-agent").decode("latin-1")
+            telling.address = self._address(scope)
+        answer = _Answer(send, self, telling, is_told)
+        logged = bind_contextvars(correlation_id=correlation_id)
+        told = begin(telling)
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            if is_told and not answer.started:
+                self._unheard(telling, 0)
+            end(told)
+            reset_contextvars(**logged)
+
+    async def finish(self, telling: Telling, status: int) -> None:
+        """Hand the story over; what has to be waited for before the answer goes out is waited for."""
+        if status >= 400 or not telling.path.startswith(_UNTOLD):
+            await self._stories.told(telling.story(status))
+
+    def _unheard(self, telling: Telling, status: int) -> None:
+        """Hand over a story whose end nobody waits for any more."""
+        self._stories.tell(telling.story(status))
+
+    def headers(self, telling: Telling) -> tuple[bytes, bytes]:
+        """The header that goes back."""
+        return self._name, telling.correlation_id.encode()
+
+    def _address(self, scope: Scope) -> str:
+        """The client's, behind proxies that are trusted."""
+        if self._proxies:
+            return str(client_address(scope, self._proxies) or "")
+        client = scope.get("client")
+        return client[0] if client else ""
+
+
+class _Answer:
+    """Passes the answer on: with the id, and when the story is where it has to be."""
+
+    __slots__ = ("_around", "_is_told", "_send", "_telling", "started")
+
+    def __init__(self, send: Send, around: Answering, telling: Telling, is_told: bool) -> None:
+        self._send = send
+        self._around = around
+        self._telling = telling
+        self._is_told = is_told
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            if self._is_told:
+                await self._around.finish(self._telling, message["status"])
+            message["headers"] = [*message["headers"], self._around.headers(self._telling)]
+        await self._send(message)
