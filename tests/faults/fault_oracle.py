@@ -15,6 +15,8 @@ from argon2.exceptions import VerifyMismatchError
 from fault_kinds import PASSWORD, Kind, State
 from fault_lanes import World
 
+_ASKED = 30
+"""Times that a read is asked for while the bridge is not ready to answer it."""
 _LEFT_OUT = frozenset(
     {
         # Times, and what tells one tenant and one id from another.
@@ -57,7 +59,7 @@ async def look(world: World, kind: Kind, *, over_scim: bool = True, at: int = 0)
 
 async def _over_scim(world: World, kind: Kind, names: dict[str, str], *, users: bool, at: int) -> State:
     async def listed(path: str) -> list[dict[str, Any]]:
-        answer = (await world.scim("GET", path, at=at)).raise_for_status().json()
+        answer = await _read(world, path, at)
         assert answer["totalResults"] == len(answer.get("Resources", [])), answer
         return answer.get("Resources", [])  # type: ignore[no-any-return]
 
@@ -71,9 +73,19 @@ async def _over_scim(world: World, kind: Kind, names: dict[str, str], *, users: 
             state["users"] = _numbered((u["userName"], _plain(u, names)) for u in await listed("/Users"))
         for lookup in kind.lookups:
             path = "/Users" if kind.finds == "userName" else "/Groups"
-            found = (await world.scim("GET", f"{path}?filter={lookup}", at=at)).raise_for_status().json()
+            found = await _read(world, f"{path}?filter={lookup}", at)
             state[lookup] = sorted(r[kind.finds] for r in found.get("Resources", ()))
     return state
+
+
+async def _read(world: World, path: str, at: int) -> Any:
+    """An answer, asked for again while the bridge says 503: a first sweep takes long on a busy machine."""
+    for _ in range(_ASKED):
+        answer = await world.scim("GET", path, at=at)
+        if answer.status_code != 503:
+            break
+        await asyncio.sleep(float(answer.headers["Retry-After"]))
+    return answer.raise_for_status().json()
 
 
 def _plain(value: Any, names: dict[str, str]) -> Any:

@@ -71,7 +71,7 @@ async def test_an_interruption_before_the_first_answer() -> None:
     def busy(request: httpx.Request) -> httpx.Response:
         sent.append(request.method)
         signal.raise_signal(signal.SIGTERM)
-        return httpx.Response(429, headers={"Retry-After": "3600"})
+        return httpx.Response(429, headers={"Retry-After": "200"})
 
     options = Options(
         url="https://scim.example.com",
