@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 import structlog
@@ -30,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 _BATCH = 1024
 """Stories in one transaction. What it costs is mostly the pages that it touches: the larger, the cheaper."""
+_IN_A_ROW = 32
+"""Stories that records are made of before requests have their turn again."""
 _GATHER_S = 0.5
 """Seconds that reads are collected for."""
 _BRIEF_S = 0.1
@@ -41,6 +44,10 @@ _REMEMBERED_S = 600.0
 _PRUNE_EVERY_S = 60.0
 _PRUNE_PAUSE_S = 0.05
 _PRUNE_STEP = 1000
+
+
+_Waiting: TypeAlias = tuple[Story | AuditEntry | None, asyncio.Future[None] | None]
+"""A story or what is recorded of it, and who waits for that."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +68,7 @@ class AuditTrail:
         self._audit = audit
         self._rules = rules
         self._redaction: Redaction | None = None
-        self._waiting: deque[tuple[AuditEntry, asyncio.Future[None] | None]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._urgent = 0
         """Of those, how many somebody waits for."""
         self._unwritten: list[AuditEntry] = []
@@ -123,12 +130,8 @@ class AuditTrail:
         return None
 
     def _put(self, story: Story, written: asyncio.Future[None] | None) -> None:
-        # Made at once: what a story holds is at hand now, and is not kept in memory until the next batch.
-        entry = self._entry(story)
-        if entry is None:
-            if written is not None:
-                written.set_result(None)
-            return
+        # A body may be large, its record is not; what has none can wait until records are made in a row.
+        entry = story if story.raw.body is msgspec.UNSET else self._entry(story)
         self._urgent += written is not None
         self._waiting.append((entry, written))
         if len(self._waiting) >= _BATCH:
@@ -201,8 +204,8 @@ class AuditTrail:
         self._urgent -= sum(written is not None for _, written in waiting)
         # What is on its way counts among what waits.
         entries = self._unwritten
-        entries += [entry for entry, _ in waiting]
         try:
+            await self._make(waiting, entries)
             if entries:
                 await self._audit.append(entries)
             self._unwritten = []
@@ -222,6 +225,15 @@ class AuditTrail:
                 if written is not None and not written.done():
                     written.set_result(None)
         return self._trouble is None
+
+    async def _make(self, waiting: Sequence[_Waiting], entries: list[AuditEntry]) -> None:
+        """Make the records of stories. Many in a row cost a third of what they cost one by one."""
+        for number, (told, _) in enumerate(waiting, start=1):
+            entry = self._entry(told) if isinstance(told, Story) else told
+            if entry is not None:
+                entries.append(entry)
+            if number % _IN_A_ROW == 0:
+                await asyncio.sleep(0)
 
     def _entry(self, story: Story) -> AuditEntry | None:
         assert self._redaction is not None  # noqa: S101 - open

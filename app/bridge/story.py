@@ -227,10 +227,10 @@ def place_of(path: str) -> tuple[str, str, str | None]:
     return "/?", "", None
 
 
-_boot = os.urandom(4).hex()
+_start = f"{time.time_ns() // 1000:014x}{os.urandom(4).hex()}"
 _numbers = count()
 
 
 def new_correlation_id() -> str:
-    """A new id: the time, this process and a number, so that it is short to make and grows with time."""
-    return f"{time.time_ns() // 1000:014x}{_boot}{next(_numbers) & 0xFFFFFF:06x}"
+    """A new id, 32 digits: when this process began, which one it is, and a number that grows."""
+    return f"{_start}{next(_numbers):010x}"

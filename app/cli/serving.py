@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import time
@@ -18,6 +19,9 @@ import uvicorn
 from app.config import Settings
 
 _log = structlog.get_logger(__name__)
+
+_GC_THRESHOLDS = (10_000, 20, 20)
+"""Objects that are made before the youngest are looked through, and how often until older ones are, too."""
 
 
 async def run_server(
@@ -101,6 +105,14 @@ class _Server(uvicorn.Server):
         self._delay_s = delay_s
         self._on_stop = on_stop
         self._exit_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, with the garbage collector set for a server."""
+        await super().startup(sockets)
+        # What stands by now stays: to look through it again and again costs a tenth of every request's time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down. Ctrl-C does not wait, nor does a second signal; a third cuts off what is left.
