@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Platform calls under way at a time."""
     platform_user_include: str = ""
     """`include` parameter of user reads, for a platform that fills `groups` only when asked (`groups`)."""
+    platform_webhook_secret: str = ""
+    """Secret of the platform's webhooks; while it changes, new and old by a comma. Empty: no endpoint."""
+    webhook_tolerance_s: Positive = 300
+    """Seconds by which the time of a webhook may differ from the bridge's own."""
     scan_limit: Positive = 2000
     """Users that one query may read one by one when nothing narrows it; beyond: `tooMany`."""
     group_list_limit: Positive = 20000
@@ -123,10 +127,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for which a `nextCursor` stays good."""
     max_body_bytes: Positive = 1_048_576
     """Bytes of a request body at most, but for bulk; larger ones answer 413."""
-    platform_webhook_secret: str = ""
-    """Secret of the platform's webhooks; while it changes, new and old by a comma. Empty: no endpoint."""
-    webhook_tolerance_s: Positive = 300
-    """Seconds by which the time of a webhook may differ from the bridge's own."""
     max_values: Positive = 100_000
     """Values in a request body at most, at all levels together; more answer 413."""
     max_operations: Positive = 1000
@@ -217,7 +217,7 @@ def load_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         name = variable.removeprefix(PREFIX).lower()
         plain = name.removesuffix("_file")
         if name not in fields and plain not in fields:
-            raise SettingsError(f"{variable} is not a setting; see the README's list")
+            raise SettingsError(f"{variable} is not a setting; see the list in examples/configuration.md")
         key = name if name in fields else plain
         if key in values:
             raise SettingsError(f"{PREFIX}{key.upper()} and {PREFIX}{key.upper()}_FILE: set one of them")

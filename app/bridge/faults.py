@@ -1,4 +1,4 @@
-"""Platform errors as SCIM errors: the one table of the README's "Errors" chapter."""
+"""Platform errors as SCIM errors: the one table of examples/protocol.md, "Errors"."""
 
 from __future__ import annotations
 

@@ -90,44 +90,65 @@ class _Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[connections.tokens]]`, `[[connections.clients.secrets]]`; exactly one of the two references."""
 
     label: str
+    """Its name within the connection or the client; another secret behind it replaces the former one."""
     secret_file: str | None = None
+    """The file that has the secret; a path is from the directory of the file of connections."""
     secret_env: str | None = None
+    """The variable that has it, in the place of a file."""
 
 
 class _Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[connections.clients]]`."""
 
     id: str
+    """Its `client_id`, of one's choice."""
     label: str = ""
+    """What the client is."""
     secrets: tuple[_Token, ...] = ()
+    """Its secrets, two at most; keys as of a token."""
 
 
 class _Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[connections.federation]]`."""
 
     issuer: str
+    """The assertion's `iss`, an https URL."""
     subject: str
+    """The assertion's `sub`."""
     audience: str
+    """The assertion's `aud`."""
     jwks_url: str | None = None
+    """Where the issuer's keys are, where its discovery does not tell."""
 
 
 class _Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[[connections]]`. The two tables stay tables here: their keys are whatever the structs have."""
 
     name: str
+    """The connection's identity; another name is another connection."""
     tenant_id: str
+    """The platform's id of the tenant, for good: another tenant needs another connection."""
     mapping: str = "default"
+    """Name of the mapping, or its path from the directory of this file."""
     domain: str = "default"
+    """Provisioning domain of externalId."""
     dialect: dict[str, Any] = {}
+    """Which tolerances the client is allowed; the keys are below."""
     policies: dict[str, Any] = {}
+    """What the client may cause; the keys are those of the policies."""
     tokens: tuple[_Token, ...] = ()
+    """The bearer tokens that shall live."""
     clients: tuple[_Client, ...] = ()
+    """The OAuth clients that there shall be."""
     federation: tuple[_Trust, ...] = ()
+    """The issuers whose assertions are trusted."""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
+    """The version of this form."""
     connections: tuple[_Connection, ...] = ()
+    """The connections that there shall be."""
 
 
 def read_declared(file: Path, environ: Mapping[str, str]) -> tuple[DeclaredConnection, ...]:

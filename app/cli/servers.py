@@ -42,7 +42,8 @@ DemoOption = Annotated[
 WebhookOption = Annotated[
     str | None,
     typer.Option(
-        "--webhook-url", help="Send every change to this address, signed with SCIM_BRIDGE_WEBHOOK_SECRET."
+        "--webhook-url",
+        help="Send every change to this address, signed with SCIM_BRIDGE_PLATFORM_WEBHOOK_SECRET.",
     ),
 ]
 

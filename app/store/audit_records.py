@@ -102,7 +102,7 @@ CAUSES = (
     *("invalid-value", "invalid-filter", "invalid-request", "platform-throttled", "platform-unavailable"),
     *("platform-error", "busy", "bridge-error", "no-answer"),
 )
-"""Why requests fail, coarse enough to count: see the README's chapter "Audit"."""
+"""Why requests fail, coarse enough to count: see examples/operations.md, "Audit"."""
 
 
 class Facet(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""The conformance table of the README: every rule of the RFCs for servers, and the tests that hold it.
+"""The table of examples/conformance.md: every rule of the RFCs for servers, and the tests that hold it.
 
 `uv run python tests/docs/reference.py` writes it there; `test_conformance_table.py` holds it to that.
 """

@@ -1,4 +1,4 @@
-"""The conformance table: every row has a test that is there or a reason, and the README has the table."""
+"""The conformance table: every row has a test that is there or a reason, and the guide has the table."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def test_what_is_not_there_is_noticed(collected: set[str]) -> None:
             table.node_ids(nothing)
 
 
-def test_the_readme_has_the_table() -> None:
+def test_the_guide_has_the_table() -> None:
     """`uv run python tests/docs/reference.py` brings it up to date."""
-    assert reference.section("conformance", reference.README.read_text("utf-8")) == table.markdown()
+    assert reference.section("conformance", reference.document("conformance")) == table.markdown()
 
 
 def test_a_row_tells_what_it_is() -> None:

@@ -1,15 +1,21 @@
-"""The README's tables: settings, policies and mapping keys, made from the docs in the code, and conformance.
+"""The tables of the README and of the guides that are made from the code.
 
-`uv run python tests/docs/reference.py` writes them into the README; test_readme.py and
-test_conformance_table.py hold them to it.
+A table stands between two comments, `<!-- name: begin -->` and `<!-- name: end -->`, in whichever document
+has them. `uv run python tests/docs/reference.py` writes all of them; test_readme.py and
+test_conformance_table.py hold the documents to it.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+import reference_commands
+import reference_settings
 
 from app.mapping import model as mapping_model
 from app.mapping import transforms
@@ -17,7 +23,18 @@ from app.mapping.load import editor_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "examples").glob("*.md"))]
 EDITOR_SCHEMA = ROOT / "mappings" / "mapping.schema.json"
+
+
+def documents_text() -> str:
+    """All documents, one after the other."""
+    return "\n".join(file.read_text("utf-8") for file in DOCUMENTS)
+
+
+def document(name: str) -> str:
+    """The text of one of the guides in `examples`."""
+    return (ROOT / "examples" / f"{name}.md").read_text("utf-8")
 
 
 def documented_fields(source: Path, struct: str) -> list[tuple[str, str, str]]:
@@ -42,12 +59,8 @@ def _fields(node: ast.ClassDef) -> list[tuple[str, str, str]]:
 
 
 def settings_table() -> str:
-    """Every environment variable with its default and meaning."""
-    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    for name, default, doc in documented_fields(ROOT / "app" / "config.py", "Settings"):
-        shown = "" if default in ("''", "", "None") else f"`{default.strip(chr(39))}`"
-        lines.append(f"| `SCIM_BRIDGE_{name.upper()}` | {shown} | {doc} |")
-    return "\n".join(lines)
+    """Every environment variable by group, with its type, default and meaning."""
+    return reference_settings.tables(documented_fields(ROOT / "app" / "config.py", "Settings"))
 
 
 def policies_table() -> str:
@@ -57,6 +70,26 @@ def policies_table() -> str:
         shown = {"None": "", "()": "", "True": "true", "False": "false"}.get(default, default.strip(chr(39)))
         lines.append(f"| `{name}` | {f'`{shown}`' if shown else ''} | {doc} |")
     return "\n".join(lines)
+
+
+def declared_tables() -> str:
+    """Every key of a file of connections."""
+    parts = []
+    for source, struct, place in (
+        ("cli/declared.py", "_File", "At the top"),
+        ("cli/declared.py", "_Connection", "`[[connections]]`"),
+        ("cli/declared.py", "_Token", "`tokens`, and `secrets` of a client"),
+        ("cli/declared.py", "_Client", "`clients`"),
+        ("cli/declared.py", "_Trust", "`federation`"),
+        ("store/connections.py", "DialectSettings", "`dialect`"),
+    ):
+        lines = [f"{place}:", "", "| Key | Default | Meaning |", "|---|---|---|"]
+        for name, default, doc in documented_fields(ROOT / "app" / source, struct):
+            shown = "needed" if not default else "" if default in ("{}", "()", "None", "''") else default
+            value = shown if shown in ("", "needed") else f"`{shown.strip(chr(39))}`"
+            lines.append(f"| `{name}` | {value} | {doc} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def mapping_tables() -> str:
@@ -99,27 +132,43 @@ def camel_case(name: str) -> str:
 
 def section(name: str, text: str) -> str:
     """What stands between a section's two markers."""
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    begin, end = _markers(name)
     return text[text.index(begin) + len(begin) : text.index(end)].strip("\n")
 
 
-def rewrite() -> None:
-    """Bring the README and the editors' JSON Schema up to date."""
+def sections(text: str) -> list[str]:
+    """The names of all sections that a text has."""
+    return re.findall(r"^<!-- (\w+): begin -->$", text, re.M)
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+
+
+def made() -> dict[str, str]:
+    """Every section by name, but for the conformance table, which the conformance tests make."""
+    return {
+        "settings": settings_table(),
+        "commands": reference_commands.tables(),
+        "declared": declared_tables(),
+        "policies": policies_table(),
+        "mapping": mapping_tables(),
+    }
+
+
+def rewrite(files: Iterable[Path] = tuple(DOCUMENTS)) -> None:
+    """Bring the documents and the editors' JSON Schema up to date."""
     sys.path.append(str(ROOT / "tests" / "conformance"))
     import table
 
-    text = README.read_text("utf-8")
-    tables = {
-        "settings": settings_table(),
-        "policies": policies_table(),
-        "mapping": mapping_tables(),
-        "conformance": table.markdown(),
-    }
-    for name, made in tables.items():
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        before, rest = text.split(begin)
-        text = before + begin + "\n" + made + "\n\n" + end + rest.split(end)[1]
-    README.write_text(text, "utf-8")
+    tables = {**made(), "conformance": table.markdown()}
+    for file in files:
+        text = file.read_text("utf-8")
+        for name in sections(text):
+            begin, end = _markers(name)
+            before, rest = text.split(begin)
+            text = before + begin + "\n" + tables[name] + "\n\n" + end + rest.split(end)[1]
+        file.write_text(text, "utf-8")
     EDITOR_SCHEMA.write_text(json.dumps(editor_schema(), indent=2) + "\n", "utf-8")
 
 

@@ -222,6 +222,7 @@ def test_one_image() -> None:
 def test_one_user() -> None:
     uid = re.search(r"--uid (\d+)", CONTAINERFILE)
     assert uid
+    assert f"\nUSER {uid[1]}:{uid[1]}\n" in CONTAINERFILE
     for name in ("scim-bridge", "scim-bridge-apply"):
         context = POD[name]["securityContext"]
         assert context["runAsUser"] == context["fsGroup"] == int(uid[1])
@@ -229,7 +230,7 @@ def test_one_user() -> None:
 
 def test_one_port() -> None:
     port = image_settings()["SCIM_BRIDGE_PORT"]
-    assert f"EXPOSE {port}\n" in CONTAINERFILE
+    assert f"EXPOSE {port} " in CONTAINERFILE
     assert services["bridge"]["expose"] == [port]
     caddyfile = (COMPOSE / "Caddyfile").read_text("utf-8")
     assert re.search(rf"name bridge\s+port {port}\b", caddyfile)
@@ -239,6 +240,13 @@ def test_one_port() -> None:
     assert served["targetPort"] == exposed["name"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert SERVER[probe]["httpGet"]["port"] == exposed["name"]
+
+
+def test_the_console_is_not_published() -> None:
+    port = load_settings({}).admin_listens_at
+    assert "ports" not in services["bridge"]
+    assert str(port) not in (COMPOSE / "Caddyfile").read_text("utf-8")
+    assert [each["targetPort"] for each in manifest("Service")["spec"]["ports"]] == ["http"]
 
 
 def test_proxies_let_scim_through_and_nothing_else() -> None:
