@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,6 +26,19 @@ settings.register_profile(
     "ordinary", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ordinary")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all processes of a run share what one of them compiles, also where none may write to the source.
+
+    Otherwise each of the many servers and commands compiles hundreds of modules anew.
+    """
+    if not os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        return
+    place = tempfile.mkdtemp(prefix="scim-bridge-bytecode-")
+    os.environ["PYTHONPYCACHEPREFIX"] = place
+    config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
+
 
 START_S = 60.0
 """How long a server may take to start on a machine that is busy with other tests."""
@@ -59,9 +75,25 @@ class Served:
 Serve = Callable[..., Served]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Start bridges: `serve()` for a fresh one, `serve(data_dir, *arguments, **environment)` otherwise."""
+    """Start bridges: `serve()` for a fresh one, `serve(data_dir, *arguments, **environment)` otherwise.
+
+    They end with the module: those that only idle take time from the others.
+    """
+    with _starting(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def serve_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """`serve` for bridges that several modules share."""
+    with _starting(tmp_path_factory) as start:
+        yield start
+
+
+@contextmanager
+def _starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(data_dir: Path | None = None, *arguments: str, **environment: str) -> Served:
@@ -90,13 +122,20 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 
     yield start
     for process in running:
-        stop(process)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    for process in running:
+        _ended(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
     """End a server as Ctrl-C does; its exit code."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
+    return _ended(process)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(timeout=30)
     except subprocess.TimeoutExpired:
@@ -108,6 +147,6 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 @pytest.fixture(scope="session")
-def served(serve: Serve) -> Served:
+def served(serve_on: Serve) -> Served:
     """One bridge shared by tests that do not mind each other's users."""
-    return serve()
+    return serve_on()

@@ -49,8 +49,8 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(serve: Serve, chromium_path: str) -> ConsoleSite:
+def site(serve_on: Serve, chromium_path: str) -> ConsoleSite:
     """A bridge with users, tokens, a change and an unfinished write to look at."""
-    site = ConsoleSite(serve())
+    site = ConsoleSite(serve_on())
     asyncio.run(site.fill())
     return site

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from commands import scim_bridge
 from parallel import Place
 
 if TYPE_CHECKING:
@@ -72,14 +73,6 @@ class _Processes:
             finally:
                 if process.stdout is not None:
                     process.stdout.close()
-
-
-def scim_bridge(*arguments: str, **environment: str) -> str:
-    command = [sys.executable, "-m", "app.cli", *arguments]
-    env = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 def token(tenant_id: str, backend: str, **environment: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
+from commands import scim_bridge
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -22,17 +21,10 @@ class GroupSide(NamedTuple):
 def connect(served: Served, name: str, *options: str) -> str:
     """Add a connection to the demo tenant while the bridge runs; a token of it."""
     place = ("--data-dir", str(served.data_dir))
-    _scim_bridge("connection", "add", name, "--tenant", served.tenant_id, *options, *place)
-    return _scim_bridge("token", "create", name, *place).strip()
+    scim_bridge("connection", "add", name, "--tenant", served.tenant_id, *options, *place)
+    return scim_bridge("token", "create", name, *place).strip()
 
 
 def client(served: Served, token: str) -> httpx.Client:
     """A SCIM client with this token."""
     return served.scim(Authorization=f"Bearer {token}")
-
-
-def _scim_bridge(*arguments: str) -> str:
-    command = [sys.executable, "-m", "app.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from commands import scim_bridge
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -28,13 +29,6 @@ USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 def run(*arguments: str | Path, **options: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
-
-
-def scim_bridge(*arguments: str | Path) -> str:
-    """Run a command of the product; what it prints."""
-    done = run("-m", "app.cli", *arguments)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 @pytest.mark.parametrize("script", SESSIONS)
@@ -105,14 +99,14 @@ def test_a_session_notices_a_wrong_answer(script: str, odd_server: str, served: 
 
 
 def test_the_mapping_is_accepted() -> None:
-    told = scim_bridge("mapping", "check", MAPPING)
+    told = scim_bridge("mapping", "check", str(MAPPING))
     assert "mapping 'my-mapping' is right" in told
 
 
 @pytest.fixture(scope="module")
 def mapped(served: Served) -> Iterator[httpx.Client]:
     """A client of a connection that uses the mapping, added while the bridge runs."""
-    place = ("--data-dir", served.data_dir)
+    place = ("--data-dir", str(served.data_dir))
     scim_bridge(
         "connection",
         "add",
@@ -120,7 +114,7 @@ def mapped(served: Served) -> Iterator[httpx.Client]:
         "--tenant",
         served.tenant_id,
         "--mapping",
-        MAPPING,
+        str(MAPPING),
         "--domain",
         "mine",
         *place,

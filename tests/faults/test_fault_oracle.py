@@ -52,6 +52,26 @@ NEVER = float("inf")
             False,
             id="a lost write that came and went",
         ),
+        pytest.param(
+            [op(0, NEVER, "a1"), op(1, 2, saw="a1"), op(3, 4, "a2", "a2"), op(5, 6, saw="a1")],
+            False,
+            id="a lost write that happened twice",
+        ),
+        pytest.param(
+            [*[op(0, NEVER, "a1")] * 2, op(1, 2, saw="a1"), op(3, 4, "a2", "a2"), op(5, 6, saw="a1")],
+            True,
+            id="two lost writes alike",
+        ),
+        pytest.param(
+            [*[op(0, NEVER, "a1"), op(0, NEVER, "a2b2")] * 20, op(4, 5, saw="a3")],
+            False,
+            id="many lost writes alike",
+        ),
+        pytest.param(
+            [*(op(0, NEVER, f"a{mark}") for mark in "23456789"), op(4, 5, saw="a1")],
+            False,
+            id="many lost writes that nobody saw",
+        ),
     ],
 )
 def test_a_history(history: list[Operation], is_explained: bool) -> None:
