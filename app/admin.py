@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from app.bridge.operating import Operating
 from app.bridge.query import Query
 from app.console.app import create_console
 from app.console.services import ConsoleServices
+from app.observing.endpoint import metrics_endpoint
+from app.observing.gauges import Sources
 from app.store.connections import Connection
 from app.web.limits.addresses import AuthFailures
 from app.web.parameters import SearchRequest
@@ -51,5 +54,20 @@ def create_admin(services: Services) -> Litestar:
             is_https=contexts.is_https,
             failures=AuthFailures(limits, time.monotonic),
         ),
-        beside=(),
+        beside=(metrics_endpoint(services.counting, _sources(services, context_of)),),
+    )
+
+
+def _sources(services: Services, context_of: Callable[[Connection], Context]) -> Sources:
+    """Where the metrics look for how the bridge is."""
+    platform, health = services.platform, services.health
+    return Sources(
+        store=services.store,
+        audit=services.audit,
+        context_of=context_of,
+        readiness=health.readiness,
+        checks=lambda: health.checks,
+        circuit=lambda: platform.state,
+        requests=lambda: services.limits.gate.load,
+        platform_calls=lambda: platform.load,
     )

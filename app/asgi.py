@@ -48,12 +48,16 @@ from app.bridge.user_writing import (
     UserWriter,
 )
 from app.bridge.users import Users
-from app.config import Settings
+from app.config import PREFIX, Settings, SettingsError
+from app.observing.access_log import AccessLog
+from app.observing.counting import Counting
+from app.observing.routes import CallRoutes
 from app.platform.auth import ClientCredentials
 from app.platform.breaker import Breaker
 from app.platform.client import PlatformClient
 from app.platform.groups import GroupClient
 from app.platform.retry import RetryPolicy
+from app.platform.tracing import Traces
 from app.platform.transport import Transport, in_process_transport, network_transport
 from app.scim.schema import group_model
 from app.store.sources import new_id
@@ -155,9 +159,15 @@ async def open_services(
         if embedded is not None:
             await stack.enter_async_context(_started(embedded))
             transport = transport or in_process_transport(embedded)
-        platform = _platform_client(settings, transport or _network(settings), retry)
+        routes = CallRoutes(settings.platform_groups_path)
+        counting = Counting(routes)
+        platform = _platform_client(settings, transport or _network(settings), retry, counting)
         stack.push_async_callback(platform.aclose)
-        services = await _services(settings, store, platform, health or Health())
+        stories = Stories([counting])
+        tracing = await stack.enter_async_context(_tracing(settings, routes, stories))
+        if settings.log_requests:
+            stories.add(AccessLog())
+        services = await _services(settings, store, platform, health or Health(), stories, counting, tracing)
         # Also without background work, somebody who waits for a sweep begins one.
         stack.push_async_callback(services.upkeep.aclose)
         stack.push_async_callback(services.grants.aclose)
@@ -197,7 +207,9 @@ def _network(settings: Settings) -> Transport:
     )
 
 
-def _platform_client(settings: Settings, transport: Transport, retry: RetryPolicy | None) -> PlatformClient:
+def _platform_client(
+    settings: Settings, transport: Transport, retry: RetryPolicy | None, counting: Counting
+) -> PlatformClient:
     base_url = (settings.platform_url or _EMBEDDED_URL).rstrip("/")
     retry = retry or RetryPolicy()
     breaker = Breaker(
@@ -230,10 +242,40 @@ def _platform_client(settings: Settings, transport: Transport, retry: RetryPolic
         correlation_header=settings.platform_correlation_header,
         retry=retry,
         breaker=breaker,
+        heard=counting.heard,
     )
 
 
-async def _services(settings: Settings, store: Store, platform: PlatformClient, health: Health) -> Services:
+@asynccontextmanager
+async def _tracing(settings: Settings, routes: CallRoutes, stories: Stories) -> AsyncIterator[Traces | None]:
+    """Who makes traces of the stories, if that is wanted; raises SettingsError where it cannot be had."""
+    if not settings.otel_traces:
+        yield None
+        return
+    try:
+        # An extra, which takes long to import.
+        from app.observing.tracing import Tracing
+    except ModuleNotFoundError as exc:
+        raise SettingsError(
+            f"{PREFIX}OTEL_TRACES: {exc.name} is not installed: pip install 'scim-bridge[otel]'"
+        ) from exc
+    tracing = Tracing(routes)
+    stories.add(tracing)
+    try:
+        yield tracing
+    finally:
+        await tracing.aclose()
+
+
+async def _services(
+    settings: Settings,
+    store: Store,
+    platform: PlatformClient,
+    health: Health,
+    stories: Stories,
+    counting: Counting,
+    tracing: Traces | None,
+) -> Services:
     health.add("database", store.ping, required=True)
     health.add("platform", partial(_platform_reason, platform))
     contexts = Contexts(settings)
@@ -267,7 +309,6 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
     forgetting = Forgetting(store, indexing)
     user_recovery = UserRecovery(calls, resources, indexing, forgetting)
     platform_groups = PlatformGroups(platform, group_client, store.index, store.group_records, journaling)
-    stories = Stories()
     recovery = Recovery(
         journaling,
         locks,
@@ -343,6 +384,9 @@ async def _services(settings: Settings, store: Store, platform: PlatformClient, 
         health=health,
         stories=stories,
         audit=audit,
+        platform=platform,
+        counting=counting,
+        tracing=tracing,
     )
 
 

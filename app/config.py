@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """Port to listen at; 0 takes a free one."""
     admin_host: str = "127.0.0.1"
-    """Address of the listener for operators, which has the console at `/console`."""
+    """Address of the listener for operators, which has the console at `/console`, and `/metrics`."""
     admin_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     """Port of that listener; empty: 9090, or a free one where `port` is 0. 0: no such listener."""
     admin_idle_s: PositiveFloat = 1800.0
@@ -165,6 +165,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Least level that is logged."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """`json` for machines, `console` for people; `auto` takes console on a terminal."""
+    log_requests: bool = False
+    """Whether every request is worth a line of the log, at level `info`; the audit trail has them anyway."""
+    otel_traces: bool = False
+    """Whether requests are traced, for which `OTEL_*` variables say more; needs `scim-bridge[otel]`."""
 
     @property
     def embedded(self) -> bool:

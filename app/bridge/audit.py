@@ -120,6 +120,11 @@ class AuditTrail:
         self._wake.set()
         return written
 
+    @property
+    def waiting(self) -> int:
+        """Records that are not written yet."""
+        return len(self._waiting) + len(self._unwritten)
+
     async def reason(self) -> str | None:
         """What ails the trail, for readiness; None where nothing does."""
         if self._trouble is not None:

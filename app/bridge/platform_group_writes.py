@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-import structlog
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -33,8 +32,6 @@ from app.scim.group_changes import MemberRef
 from app.store.group_records import GroupRecord, GroupRecords, RecordChange
 from app.store.journal_records import Entry
 from app.store.user_index import UserIndex
-
-_log = structlog.get_logger(__name__)
 
 GROUP_CREATE = "group-create"
 GROUP_UPDATE = "group-update"

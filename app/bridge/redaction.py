@@ -18,7 +18,7 @@ from app.mapping.masking import mask_detail
 from app.mapping.sensitivity import MASK, Sensitivity
 from app.mapping.users import UserMapping
 from app.planning.printer import print_plan
-from app.platform.recording import CallMade
+from app.platform.recording import CallMade, template_of
 from app.scim.filter import print_filter
 from app.scim.schema import entitlement_model, group_model, role_model
 from app.store.audit import hash_key
@@ -42,7 +42,6 @@ _PUBLIC_PARAMETERS = frozenset(
         *("status", "ou_id", "group_id", "mfa_enabled"),
     )
 )
-_PLACES = {"tenants": "{tenant_id}", "users": "{user_id}", "groups": "{group_id}", "members": "{user_id}"}
 
 _encode = msgspec.json.Encoder().encode
 _MODELS = {model.name: model for model in (group_model(), role_model(), entitlement_model())}
@@ -259,11 +258,8 @@ def _calls(calls: Sequence[CallMade], personal: bool) -> tuple[AuditCall, ...]:
 def _shown_path(path: str, personal: bool) -> tuple[str, str]:
     """A call's path with its parameters masked, and its template."""
     place, mark, query = path.partition("?")
-    parts = place.split("/")
-    for number in range(1, len(parts)):
-        parts[number] = _PLACES.get(parts[number - 1], parts[number])
     shown = []
     for parameter in query.split("&") if mark else ():
         name, _, value = parameter.partition("=")
         shown.append(f"{name}={value if personal or name in _PUBLIC_PARAMETERS else MASK}")
-    return place + mark + "&".join(shown), "/".join(parts)
+    return place + mark + "&".join(shown), template_of(place)

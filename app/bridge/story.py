@@ -19,6 +19,7 @@ from app.bridge.causes import cause_of
 from app.bridge.context import Context
 from app.planning.plan import Plan
 from app.platform.recording import CallMade, Recording
+from app.platform.tracing import Trace
 from app.scim.errors import ScimError
 from app.store.audit_records import Actor
 
@@ -76,6 +77,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     calls: Sequence[CallMade]
     """Platform calls in the order of their answers."""
     raw: Raw
+    trace: Trace | None = None
+    """None where requests are not traced."""
 
     @property
     def writes(self) -> bool:
@@ -177,6 +180,7 @@ class Telling:
             found=self.found,
             dry_run=self.dry_run,
             calls=self.recording.calls,
+            trace=self.recording.trace,
             raw=Raw(
                 body=self.body,
                 filter=self.filter,

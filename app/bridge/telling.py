@@ -68,6 +68,8 @@ def within(method: str, path: str, *, actor: Actor = "client") -> Iterator[Telli
     inner = Telling(
         method, path, new_correlation_id() if outer is None else outer.correlation_id, actor=actor
     )
+    if outer is not None and outer.recording.trace is not None:
+        inner.recording.trace = outer.recording.trace.within()
     if outer is not None and actor == outer.actor:
         inner.context, inner.connection, inner.token_id = outer.context, outer.connection, outer.token_id
         inner.connection_id, inner.credential_id = outer.connection_id, outer.credential_id

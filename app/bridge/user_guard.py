@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from app.bridge.context import Context
 from app.bridge.indexing import Indexing
 from app.bridge.refusals import GuardStops, PolicyForbids
@@ -22,6 +24,8 @@ from app.scim.schema import Resource
 from app.store.deprovisionings import Counted, Deprovisionings, GuardLimits, SizeNeeded, Stopped
 from app.store.user_index import UserIndex
 from app.wire.users import PlatformUser
+
+_log = structlog.get_logger(__name__)
 
 RETRY_S = 600
 """`Retry-After` of a connection that is stopped: how often its client asks whether it is released."""
@@ -50,6 +54,8 @@ class UserGuard:
         self._deprovisionings = deprovisionings
         self._clock = clock
         self._sizes: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, Stopped] = {}
+        """By the connection's id, the stops that the log has."""
 
     def check_creation(self, context: Context, user_name: str, change: UserChange) -> None:
         """Whether a user may be made of this: not one that would be protected."""
@@ -135,11 +141,18 @@ class UserGuard:
                 case Counted():
                     return found.new
                 case Stopped():
+                    self._tell(context, found)
                     raise _stopped(context, guard, found)
                 case SizeNeeded():
                     size = await self._users(context, found.removed)
                     self._sizes[context.connection_id] = (self._clock() + _SIZE_LIFE_S, size)
         raise ServiceUnavailable("the connection's guard cannot be asked now; try again", retry_after_s=5)
+
+    def _tell(self, context: Context, stop: Stopped) -> None:
+        """Log a stop, once: its client will ask again and again."""
+        if self._told.get(context.connection_id) != stop:
+            self._told[context.connection_id] = stop
+            _log.error("connection stopped by its guard", connection=context.connection, counted=stop.counted)
 
     async def _users(self, context: Context, removed: int) -> int:
         """How many users the tenant had, before so many: by the index, else by the platform's list."""

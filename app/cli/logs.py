@@ -1,4 +1,10 @@
-"""Logging for the command line: one structured stream on standard error."""
+"""Logging for the command line: one structured stream on standard error.
+
+Levels: `error`, somebody has to do something; `warning`, something was refused, is degraded or is tried
+again; `info`, the process starts, stops or has done work of its own, and a request where `log_requests` is
+set; `debug`, what only helps to find a fault. Other libraries have their say from `warning` on: below that,
+some of them write down what is in requests.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,19 @@ from typing import Any
 
 import structlog
 
+from app.cli.log_text import hide, told
 from app.config import Settings
 
 
 def configure_logs(settings: Settings) -> None:
     """Set up structlog, and the standard library's loggers (uvicorn, SQLAlchemy) through it."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        # Any other formatter shows local variables, with tokens and users among them.
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -25,7 +37,8 @@ def configure_logs(settings: Settings) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([structlog.processors.format_exc_info] if as_json else []),
+            structlog.processors.ExceptionRenderer(told),
+            hide,
             renderer,
         ],
     )
@@ -33,12 +46,15 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.log_level.upper())
-    # Their start-up chatter says nothing that the quickstart lines do not.
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level))
-    logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))
+    level = logging.getLevelName(settings.log_level.upper())
+    root.setLevel(max(logging.WARNING, level))
+    logging.getLogger("app").setLevel(level)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

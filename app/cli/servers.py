@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
 
+from app import __version__
 from app.asgi import LateApp, open_bridge
 from app.cli.logs import configure_logs
 from app.cli.quickstart import (
@@ -32,6 +34,8 @@ from app.config import Settings, SettingsError, load_settings
 from app.embedded import Directory, PlatformSettings, create_platform
 from app.platform.transport import in_process_transport
 from app.web.health import Health
+
+_log = structlog.get_logger(__name__)
 
 HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen at.")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port to listen at; 0 takes a free one.")]
@@ -100,7 +104,7 @@ async def _serve(settings: Settings, listener: socket.socket, admins: socket.soc
     if not settings.embedded:
         async with open_bridge(settings, health=health, admin=admin) as app:
             _show_bridge(settings, scim_url(settings, settings.host, port), console)
-            await run_server(app, listener, settings, on_stop=health.stop, beside=beside)
+            await _serve_bridge(app, listener, settings, health, beside)
         return
     data_dir = _data_dir(settings)
     credentials = await prepare_platform(data_dir, listening_url(settings.host, port))
@@ -115,7 +119,20 @@ async def _serve(settings: Settings, listener: socket.socket, admins: socket.soc
     async with open_bridge(settings, embedded=platform, health=health, admin=admin) as app:
         front.app = app
         _show_quickstart(quickstart, data_dir)
-        await run_server(app, listener, settings, on_stop=health.stop, beside=beside)
+        await _serve_bridge(app, listener, settings, health, beside)
+
+
+async def _serve_bridge(
+    app: Any,
+    listener: socket.socket,
+    settings: Settings,
+    health: Health,
+    beside: tuple[Any, socket.socket] | None,
+) -> None:
+    host, port = listener.getsockname()[:2]
+    _log.info("serving", version=__version__, host=host, port=port)
+    await run_server(app, listener, settings, on_stop=health.stop, beside=beside)
+    _log.info("stopped serving")
 
 
 async def _serve_platform(settings: Settings, listener: socket.socket, webhook_url: str | None) -> None:

@@ -13,12 +13,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-import structlog
 import uvicorn
 
 from app.config import Settings
-
-_log = structlog.get_logger(__name__)
 
 _GC_THRESHOLDS = (10_000, 20, 20)
 """Objects that are made before the youngest are looked through, and how often until older ones are, too."""

@@ -17,6 +17,7 @@ from app.platform.breaker import Breaker, Circuit
 from app.platform.errors import PlatformError, Throttled, Unauthenticated, Unavailable, Unreadable, in_doubt
 from app.platform.exchange import Exchange, name_of
 from app.platform.gate import Gate
+from app.platform.recording import CallMade
 from app.platform.retry import RetryPolicy
 from app.platform.transport import MAX_ANSWER_BYTES, Transport
 from app.wire.users import (
@@ -62,11 +63,12 @@ class PlatformClient:
         breaker: Breaker | None = None,
         user_include: str = "",
         correlation_header: str = "",
+        heard: Callable[[CallMade], None] | None = None,
     ) -> None:
         """`timeout_s` is the limit of a call with all its waits and attempts.
 
         Nothing is sent in its last tenth. One attempt ends after `connect_timeout_s` + `read_timeout_s` at
-        the latest, see `Exchange`.
+        the latest, see `Exchange`, as for `heard`.
         """
         self._retry = retry or RetryPolicy()
         self._clock = self._retry.clock
@@ -77,6 +79,7 @@ class PlatformClient:
             read_timeout_s=min(read_timeout_s, timeout_s),
             max_answer_bytes=max_answer_bytes,
             correlation_header=correlation_header,
+            heard=heard,
         )
         self._attempt_s = min(self._exchange.limit_s, timeout_s)
         self._timeout_s = timeout_s
@@ -90,6 +93,11 @@ class PlatformClient:
     def state(self) -> Circuit:
         """Whether calls are made at present: `closed`, `open` or `half-open`, since when and why."""
         return self._breaker.circuit
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Calls under way, and calls that wait for their turn."""
+        return self._gate.load
 
     async def get_user(self, tenant_id: str, user_id: str) -> PlatformUser:
         """`GET …/users/{user_id}`; `Missing` where there is none."""

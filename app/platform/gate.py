@@ -55,6 +55,11 @@ class Gate:
         self._clock = clock
         self._sleep = sleep
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many are inside, and how many wait."""
+        return self._running, len(self._waiting)
+
     def try_enter(self) -> bool:
         """Enter where nothing has to be waited for."""
         if self._paused_until or self._waiting or self._running >= self._limit:

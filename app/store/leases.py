@@ -101,7 +101,7 @@ class Leases:
                     limit.reschedule(loop.time())
                     return
                 except StoreUnavailable as error:
-                    _log.warning("lease %r could not be renewed: %s", key, error)
+                    _log.warning("lease %r could not be renewed: %s", _shown(key), error)
                 else:
                     limit.reschedule(asked_at + _KEPT_PART * ttl_s)
                 await asyncio.sleep(ttl_s / 3)
@@ -163,10 +163,10 @@ class Leases:
                 released = (await db.execute(statement)).rowcount
         except StoreUnavailable as error:
             # What was done under the lease is done; the lease ends by itself.
-            _log.warning("lease %r is left to run out: %s", key, error)
+            _log.warning("lease %r is left to run out: %s", _shown(key), error)
             return
         if held and not released:
-            _log.warning("lease %r ran out before its holder was done", key)
+            _log.warning("lease %r ran out before its holder was done", _shown(key))
 
 
 class Lease:
@@ -180,3 +180,8 @@ class Lease:
     async def renew(self, ttl_s: float) -> None:
         """Let it end `ttl_s` from now; raises LeaseTimeout where somebody else has taken it meanwhile."""
         await self._leases.renew(self._key, self._owner, ttl_s)
+
+
+def _shown(key: str) -> str:
+    """What a key may show in the log: whose and of what kind, not the name of a user or group."""
+    return " ".join(key.split(" ", 2)[:2])

@@ -312,6 +312,7 @@ def _make_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
             engine = create_async_engine(
                 url,
                 isolation_level="READ COMMITTED",
+                hide_parameters=True,
                 pool_pre_ping=True,
                 connect_args={"timeout": 10, "command_timeout": 30},
             )
@@ -325,10 +326,15 @@ def _make_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             pool_size=8,
+            hide_parameters=True,
         )
         # isolation_level=None keeps the driver from beginning transactions by itself; `_begin` does.
         writer = create_async_engine(
-            url, connect_args={**connect_args, "isolation_level": None}, pool_size=1, max_overflow=0
+            url,
+            connect_args={**connect_args, "isolation_level": None},
+            pool_size=1,
+            max_overflow=0,
+            hide_parameters=True,
         )
     except ModuleNotFoundError as error:
         raise UnsupportedDatabase(
@@ -345,9 +351,15 @@ def _make_direct(url: URL) -> tuple[DirectConnection, DirectConnection]:
     plain = url.set(drivername="sqlite")
     connect_args = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
     reader = create_engine(
-        plain, connect_args=connect_args, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
+        plain,
+        connect_args=connect_args,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        hide_parameters=True,
     )
-    writer = create_engine(plain, connect_args={**connect_args, "isolation_level": None})
+    writer = create_engine(
+        plain, connect_args={**connect_args, "isolation_level": None}, hide_parameters=True
+    )
     event.listen(reader, "connect", _set_reader_pragmas)
     event.listen(writer, "connect", _set_writer_pragmas)
     event.listen(writer, "begin", _begin)
@@ -359,7 +371,7 @@ def _make_snapshots(url: URL) -> DirectPool:
 
     def make() -> DirectConnection:
         connect_args = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
-        engine = create_engine(url.set(drivername="sqlite"), connect_args=connect_args)
+        engine = create_engine(url.set(drivername="sqlite"), connect_args=connect_args, hide_parameters=True)
         event.listen(engine, "connect", _set_reader_pragmas)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         return DirectConnection(engine, transactions=True)

@@ -11,6 +11,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from app.bridge.story import Stories, Telling, new_correlation_id
 from app.bridge.telling import begin, end
 from app.config import Settings
+from app.platform.tracing import Traces
 from app.web.headers import header
 from app.web.limits.addresses import client_address
 from app.web.oauth import is_oauth
@@ -19,15 +20,20 @@ from app.web.paths import BASE_PATH
 _HARMLESS = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _UNTOLD = ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas")
 """Discovery says nothing of anybody: only what fails there is told."""
+_TRACE_FIELDS = ("traceparent", "tracestate")
+"""Of W3C Trace Context."""
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 
 
 class Answering:
     """Stands around the whole application, so that what is refused anywhere has an id and a story too."""
 
-    def __init__(self, app: ASGIApp, stories: Stories, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, stories: Stories, settings: Settings, tracing: Traces | None = None
+    ) -> None:
         self._app = app
         self._stories = stories
+        self._tracing = tracing
         self._proxies = settings.networks()
         self._name = settings.correlation_header.lower().encode()
 
@@ -48,6 +54,9 @@ class Answering:
             telling.after = self._unheard
             telling.user_agent = header(scope, b"user-agent").decode("latin-1")
             telling.address = self._address(scope)
+            if self._tracing is not None:
+                fields = {name: header(scope, name.encode()).decode("latin-1") for name in _TRACE_FIELDS}
+                telling.recording.trace = self._tracing.begin(scope["method"], fields)
         answer = _Answer(send, self, telling, is_told)
         logged = bind_contextvars(correlation_id=correlation_id)
         told = begin(telling)

@@ -82,5 +82,5 @@ def create_app(services: Services) -> Litestar:
         ),
     )
     # Around Litestar's own handling of errors and unknown routes, where middleware does not reach.
-    app.asgi_handler = Answering(_Options(app), services.stories, services.settings)
+    app.asgi_handler = Answering(_Options(app), services.stories, services.settings, services.tracing)
     return app

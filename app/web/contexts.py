@@ -41,6 +41,7 @@ class Contexts:
         self.mappings_dir = Path(settings.mappings_dir) if settings.mappings_dir else None
         self._base_urls: dict[tuple[str, bytes], str] = {}
         self._ready: dict[tuple[str, str], tuple[Connection, Context]] = {}
+        self._troubles: dict[str, str] = {}
 
     def of(self, connection: Connection, base_url: str) -> Context:
         """The context of a connection; raises `MappingError` where its mapping cannot be used."""
@@ -55,13 +56,17 @@ class Contexts:
         return context
 
     def usable(self, connections: Iterable[Connection]) -> list[Context]:
-        """The contexts of those whose mapping and tolerances can be used; of others a warning is logged."""
+        """The contexts of those whose mapping and tolerances can be used; what ails others is logged once."""
         found = []
         for connection in connections:
             try:
                 found.append(self.of(connection, ""))
+                self._troubles.pop(connection.id, None)
             except (MappingError, ValueError) as error:
-                _log.warning("connection cannot be used", connection=connection.name, error=str(error))
+                # Asked for again every few seconds.
+                if self._troubles.get(connection.id) != str(error):
+                    self._troubles[connection.id] = str(error)
+                    _log.error("connection cannot be used", connection=connection.name, error=str(error))
         return found
 
     def base_url(self, scope: Scope) -> str:

@@ -58,6 +58,11 @@ class Health:
         """Add a check, which is asked at most once a second and has two seconds to answer."""
         self._checks[name] = (check, required)
 
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._checks)
+
     def stop(self) -> None:
         """From now on this process is shutting down."""
         if self._stopped_at is None:

@@ -20,6 +20,9 @@ from app.bridge.sweeping import Sweeper
 from app.bridge.upkeep import Upkeep
 from app.bridge.users import Users
 from app.config import Settings
+from app.observing.counting import Counting
+from app.platform.client import PlatformClient
+from app.platform.tracing import Traces
 from app.scim.schema import ResourceModel
 from app.store.store import Store
 from app.web.contexts import Contexts
@@ -55,6 +58,11 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     stories: Stories
     """Who hears what happened in requests."""
     audit: AuditTrail
+    platform: PlatformClient
+    counting: Counting
+    """Hears of every platform call, and is among `stories`."""
+    tracing: Traces | None
+    """None where requests are not traced."""
 
 
 def served_models(context: Context, services: Services) -> tuple[ResourceModel, ...]:

@@ -1,7 +1,8 @@
-"""What the audit trail costs, run by hand: `uv run python tests/bench/audit.py`.
+"""What the audit trail and the metrics cost, run by hand: `uv run python tests/bench/audit.py`.
 
-Two bridges over the stub platform, one of which tells no stories, take turns at the cases of `run.py`. The
-ratio of each round compares runs next to each other, on a machine that may be busy with other things.
+Three bridges over the stub platform take turns at the cases of `run.py`: as it is, without metrics, and one
+that tells no stories at all. The ratio of each round compares runs next to each other, on a machine that may
+be busy with other things.
 """
 
 from __future__ import annotations
@@ -22,17 +23,23 @@ from rich.table import Table
 from servers import Server, ServerFailed
 
 _TENANT = "tnt_bench"
-_UNTOLD = str(Path(__file__).with_name("untold.py"))
+_BESIDE = Path(__file__).parent
+_PROGRAMS = (("-m", "app.cli"), (str(_BESIDE / "uncounted.py"),), (str(_BESIDE / "untold.py"),))
+"""All of it; the trail alone; nothing."""
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Of one case; medians of the rounds."""
 
-    with_us: float
-    """CPU time of a request with the trail, in microseconds."""
-    without_us: float
+    all_us: float
+    """CPU time of a request with trail and metrics, in microseconds."""
+    trail_us: float
+    """With the trail alone."""
+    nothing_us: float
     throughput: float
-    """With the trail, as a share of that without."""
+    """With both, as a share of that with nothing."""
+    trail_throughput: float
+    """With the trail alone, likewise."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> int:
     """Measure and show; 1 where something failed."""
-    parser = argparse.ArgumentParser(description="What the audit trail costs.")
+    parser = argparse.ArgumentParser(description="What the audit trail and the metrics cost.")
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--connections", type=int, default=8)
@@ -69,15 +76,20 @@ def main() -> int:
     except (LoadError, ServerFailed) as exc:
         err.print(f"error: the benchmark does not count: {exc}", soft_wrap=True)
         return 1
-    table = Table("case", "CPU with, us", "without, us", "the trail, us", "throughput", title=name)
+    table = Table(
+        *("case", "CPU, us", "without both, us", "the trail, us", "the metrics, us", "throughput"),
+        "trail only",
+        title=name,
+    )
     for case, cost in costs.items():
-        trail = cost.with_us - cost.without_us
         table.add_row(
             case,
-            f"{cost.with_us:.0f}",
-            f"{cost.without_us:.0f}",
-            f"{trail:.0f}",
+            f"{cost.all_us:.0f}",
+            f"{cost.nothing_us:.0f}",
+            f"{cost.trail_us - cost.nothing_us:.0f}",
+            f"{cost.all_us - cost.trail_us:.0f}",
             f"{cost.throughput:.2f}",
+            f"{cost.trail_throughput:.2f}",
         )
     Console(width=110).print(table)
     if given.json is not None:
@@ -86,12 +98,12 @@ def main() -> int:
 
 
 def measure(options: Options, cases: list[str]) -> dict[str, Cost]:
-    """Rounds in which both bridges take turns, who is first in turn too."""
+    """Rounds in which the bridges take turns, who is first in turn too."""
     users = [KnownUser(id=f"usr_{n:06d}", user_name=f"usr_{n:06d}@example.com") for n in range(options.users)]
     with ExitStack() as stack:
         stub = stack.enter_context(servers.stub())
         sides: list[tuple[Server, str]] = []
-        for program in (("-m", "app.cli"), (_UNTOLD,)):
+        for program in _PROGRAMS:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="scim-bench-bridge-"))
             app = {"client_id": "bench", "client_secret": "bench-secret"}
             settings = servers.bridge_settings(Path(place), stub.port, app)
@@ -101,10 +113,11 @@ def measure(options: Options, cases: list[str]) -> dict[str, Cost]:
 
 
 def _cost(case: str, sides: list[tuple[Server, str]], users: list[KnownUser], options: Options) -> Cost:
-    cpu: tuple[list[float], list[float]] = ([], [])
-    rates: tuple[list[float], list[float]] = ([], [])
+    cpu: list[list[float]] = [[] for _ in sides]
+    rates: list[list[float]] = [[] for _ in sides]
     for number in range(options.rounds):
-        for side in (0, 1) if number % 2 else (1, 0):
+        for turn in range(len(sides)):
+            side = (number + turn) % len(sides)
             server, token = sides[side]
             target = at_bridge(case, users, port=server.port, token=token, toggle=False)
             if number == 0:
@@ -116,9 +129,11 @@ def _cost(case: str, sides: list[tuple[Server, str]], users: list[KnownUser], op
             cpu[side].append((server.cpu_s() - before_s) / outcome.requests * 1e6)
             rates[side].append(outcome.per_second)
     return Cost(
-        with_us=median(cpu[0]),
-        without_us=median(cpu[1]),
-        throughput=median(told / untold for told, untold in zip(*rates, strict=True)),
+        all_us=median(cpu[0]),
+        trail_us=median(cpu[1]),
+        nothing_us=median(cpu[2]),
+        throughput=median(told / untold for told, untold in zip(rates[0], rates[2], strict=True)),
+        trail_throughput=median(told / untold for told, untold in zip(rates[1], rates[2], strict=True)),
     )
 
 

@@ -20,6 +20,7 @@ import reference_settings
 from app.mapping import model as mapping_model
 from app.mapping import transforms
 from app.mapping.load import editor_schema
+from app.observing.catalogue import METRICS, PROCESS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -124,6 +125,15 @@ def mapping_tables() -> str:
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
+def metrics_table() -> str:
+    """Every metric with its type, labels and meaning."""
+    lines = ["| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
+    for metric in (*METRICS, *PROCESS):
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |")
+    return "\n".join(lines)
+
+
 def camel_case(name: str) -> str:
     """A field's key in a file whose keys are SCIM's."""
     first, *rest = name.split("_")
@@ -153,6 +163,7 @@ def made() -> dict[str, str]:
         "declared": declared_tables(),
         "policies": policies_table(),
         "mapping": mapping_tables(),
+        "metrics": metrics_table(),
     }
 
 

@@ -15,6 +15,7 @@ import typer
 import yaml
 from reference import ROOT
 
+from app import __version__
 from app.cli.declared import DeclaredConnection, parse_declared
 from app.cli.main import app
 from app.config import Settings, load_settings
@@ -217,6 +218,7 @@ def test_one_image() -> None:
     (published,) = kustomization["images"]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert (published["name"], published["newTag"]) == (IMAGE, version)
+    assert version == __version__
 
 
 def test_one_user() -> None:
@@ -231,10 +233,10 @@ def test_one_user() -> None:
 def test_one_port() -> None:
     port = image_settings()["SCIM_BRIDGE_PORT"]
     assert f"EXPOSE {port} " in CONTAINERFILE
-    assert services["bridge"]["expose"] == [port]
+    assert services["bridge"]["expose"][0] == port
     caddyfile = (COMPOSE / "Caddyfile").read_text("utf-8")
     assert re.search(rf"name bridge\s+port {port}\b", caddyfile)
-    (exposed,) = SERVER["ports"]
+    (exposed,) = (each for each in SERVER["ports"] if each["name"] == "http")
     assert exposed["containerPort"] == int(port)
     (served,) = manifest("Service")["spec"]["ports"]
     assert served["targetPort"] == exposed["name"]
@@ -242,11 +244,21 @@ def test_one_port() -> None:
         assert SERVER[probe]["httpGet"]["port"] == exposed["name"]
 
 
-def test_the_console_is_not_published() -> None:
+def test_operators_have_a_port_that_is_not_published() -> None:
     port = load_settings({}).admin_listens_at
+    assert services["bridge"]["expose"][1:] == [str(port)]
     assert "ports" not in services["bridge"]
     assert str(port) not in (COMPOSE / "Caddyfile").read_text("utf-8")
+    assert {"name": "admin", "containerPort": port} in SERVER["ports"]
     assert [each["targetPort"] for each in manifest("Service")["spec"]["ports"]] == ["http"]
+    for deployment in ("compose", "kubernetes"):
+        assert DEPLOYMENTS[deployment][0]["SCIM_BRIDGE_ADMIN_HOST"] == "0.0.0.0"  # noqa: S104 - within a network
+    annotations = manifest("Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(port),
+        "prometheus.io/path": "/metrics",
+    }
 
 
 def test_proxies_let_scim_through_and_nothing_else() -> None:
@@ -323,7 +335,7 @@ def test_pods_may_do_little(name: str) -> None:
 
 
 def test_containers_of_the_compose_file_may_do_little() -> None:
-    for name in ("apply", "bridge", "proxy"):
+    for name in ("apply", "bridge", "prometheus", "proxy"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]

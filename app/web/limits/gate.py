@@ -16,13 +16,20 @@ class Gate:
     def __init__(self, size: int, *, wait_s: float = _WAIT_S) -> None:
         self._places = asyncio.Semaphore(size)
         self._size = size
+        self._inside = 0
         self._waiting = 0
         self._wait_s = wait_s
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Requests in progress, and requests that wait."""
+        return self._inside, self._waiting
 
     async def enter(self) -> None:
         """Take a place; raises `ServiceUnavailable` where none gets free in time."""
         if not self._places.locked():
             await self._places.acquire()
+            self._inside += 1
             return
         if self._waiting >= self._size:
             raise _overloaded()
@@ -34,9 +41,11 @@ class Gate:
             raise _overloaded() from exc
         finally:
             self._waiting -= 1
+        self._inside += 1
 
     def leave(self) -> None:
         """Give the place to who waits longest."""
+        self._inside -= 1
         self._places.release()
 
 

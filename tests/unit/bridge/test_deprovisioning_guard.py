@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 import pytest
+import structlog
 from bridge_rig import PLATFORM, Rig, answers, person
 
 from app.store.connections import Policies
@@ -64,8 +65,12 @@ async def test_what_deprovisions_counts_and_nothing_else(shared: Rig) -> None:
 async def test_a_release_is_seen_at_once_and_starts_anew(shared: Rig) -> None:
     rig = await shared.alone(policies=THREE)
     ids = await people(rig, 7)
-    found = [(await rig.scim("DELETE", f"/Users/{i}")).status_code for i in ids[:4]]
+    with structlog.testing.capture_logs() as said:
+        found = [(await rig.scim("DELETE", f"/Users/{i}")).status_code for i in ids[:4]]
+        assert (await rig.scim("DELETE", f"/Users/{ids[3]}")).status_code == 429
     assert found == [204, 204, 204, 429]
+    # Once, and not with every refusal.
+    assert [line["counted"] for line in said if line["event"] == "connection stopped by its guard"] == [3]
     (connection,) = [c for c in await rig.store.connections.list() if c.tenant_id == rig.tenant_id]
     await rig.store.deprovisionings.release(connection.name)
     found = [(await rig.scim("DELETE", f"/Users/{i}")).status_code for i in ids[3:]]

@@ -44,10 +44,12 @@ async def test_the_order_is_that_of_arrival() -> None:
             await gate.enter("GET x", now() + 100)
         seen.append(number)
         await asyncio.sleep(1)
+        assert gate.load == (1, 9 - number)
         gate.leave(well=True)
 
     await asyncio.gather(*(one(n) for n in range(10)))
     assert seen == list(range(10))
+    assert gate.load == (0, 0)
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -25,6 +25,20 @@ async def test_the_sqlite_file_is_private(tmp_path):
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+async def test_errors_do_not_show_what_was_to_be_stored(tmp_path):
+    db = Database(f"sqlite:///{tmp_path}/bridge.db")
+    await db.open()
+    for run in (db.write, db.read):
+        with pytest.raises(Exception, match="nowhere") as caught:
+            async with run() as connection:
+                await connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Wilhelmina"})
+        chain, error = "", caught.value
+        while error is not None:
+            chain, error = chain + str(error), error.__cause__ or error.__context__
+        assert "Wilhelmina" not in chain
+    await db.close()
+
+
 async def test_sqlite_connections_are_set_up(tmp_path):
     db = Database(f"sqlite:///{tmp_path}/bridge.db")
     await db.open()

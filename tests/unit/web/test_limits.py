@@ -242,6 +242,7 @@ async def test_places_are_given_in_order_and_the_queue_is_bounded() -> None:
 
     waiting = [asyncio.create_task(wait(name)) for name in ("first", "second")]
     await settle()
+    assert gate.load == (2, 2)
     with pytest.raises(ServiceUnavailable) as caught:
         await gate.enter()
     assert caught.value.retry_after_s == 1
@@ -252,6 +253,7 @@ async def test_places_are_given_in_order_and_the_queue_is_bounded() -> None:
     gate.leave()
     await asyncio.gather(*waiting)
     assert entered == ["first", "second"]
+    assert gate.load == (2, 0)
 
 
 async def test_who_waits_too_long_is_refused_and_takes_no_place() -> None:
@@ -260,6 +262,7 @@ async def test_who_waits_too_long_is_refused_and_takes_no_place() -> None:
     with pytest.raises(ServiceUnavailable):
         await gate.enter()
     gate.leave()
+    assert gate.load == (0, 0)
     await gate.enter()
 
 
