@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Address of the listener for operators, which has the console at `/console`, and `/metrics`."""
     admin_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
     """Port of that listener; empty: 9090, or a free one where `port` is 0. 0: no such listener."""
+    admin_hosts: str = ""
+    """Names, by commas, by which browsers reach the console; addresses and localhost they may always use."""
     admin_idle_s: PositiveFloat = 1800.0
     """Seconds after which a session of the console ends in which nothing was done."""
     admin_session_s: PositiveFloat = 28_800.0
@@ -200,6 +202,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def webhook_secrets(self) -> tuple[str, ...]:
         """`platform_webhook_secret` one by one."""
         return tuple(self.platform_webhook_secret.replace(",", " ").split())
+
+    def admin_names(self) -> frozenset[str]:
+        """`admin_hosts` and `admin_host` one by one, in lower case."""
+        return frozenset(name.strip().lower() for name in f"{self.admin_hosts},{self.admin_host}".split(","))
 
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """`trusted_proxies` as networks."""

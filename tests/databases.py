@@ -14,6 +14,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
@@ -54,9 +55,9 @@ class PostgresServer:
             thread.submit(asyncio.run, execute()).result()
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One server for the session; for fixtures of a wider scope than a test, which drop what they make."""
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A server, ended with the block unless it is one that was there."""
     if given := os.environ.get(SERVER_VARIABLE):
         yield PostgresServer(make_url(given))
         return
@@ -74,8 +75,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         "ALTER SYSTEM SET full_page_writes = off",
         "SELECT pg_reload_conf()",
     )
-    yield server
-    process.cleanup()
+    try:
+        yield server
+    finally:
+        process.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for the session; for fixtures of a wider scope than a test, which drop what they make."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.store.admin_changes import ValueChange
 from app.store.admin_tokens import AdminToken
+from app.store.clients import Client, ClientSecret
 from app.store.connections import CHANGES, Connection, Policies
 from app.store.errors import ConnectionNotFound
 from app.store.journal_records import Entry
@@ -20,7 +21,7 @@ class Overtaken(Exception):
 
 
 class Operating:
-    """Changes to connections, tokens and the journal; raises what the store raises."""
+    """Changes to connections, tokens, clients and the journal; raises what the store raises."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -81,7 +82,7 @@ class Operating:
                 "token.create",
                 subject_id=token.id,
                 subject_name=label,
-                values=_about(connection, expires=None if expires_at is None else expires_at.isoformat()),
+                values=_about(connection, expires=_iso(expires_at)),
                 within=db,
             )
         return token, secret
@@ -99,6 +100,70 @@ class Operating:
                 within=db,
             )
         return revoked
+
+    async def add_client(
+        self, admin: AdminToken, connection: Connection, label: str, expires_at: datetime | None
+    ) -> tuple[ClientSecret, str]:
+        """Make an OAuth client of a connection with a secret, which may expire; the secret and its text."""
+        async with self._store.db.write() as db:
+            client = await self._store.clients.add(connection.id, label, within=db)
+            secret, text = await self._store.clients.add_secret(client.id, "", expires_at, within=db)
+            await self._store.admin_changes.record(
+                admin,
+                "client.create",
+                subject_id=client.id,
+                subject_name=label,
+                values=_about(connection, secret=secret.id, expires=_iso(expires_at)),
+                within=db,
+            )
+        return secret, text
+
+    async def remove_client(self, admin: AdminToken, connection: Connection, client: Client) -> None:
+        """Remove a client with its secrets and access tokens."""
+        async with self._store.db.write() as db:
+            await self._store.clients.remove(client.id, within=db)
+            await self._store.admin_changes.record(
+                admin,
+                "client.remove",
+                subject_id=client.id,
+                subject_name=client.label,
+                values=_about(connection),
+                within=db,
+            )
+
+    async def add_secret(
+        self,
+        admin: AdminToken,
+        connection: Connection,
+        client: Client,
+        label: str,
+        expires_at: datetime | None,
+    ) -> tuple[ClientSecret, str]:
+        """Make another secret of a client; it and its text, which cannot be had again."""
+        async with self._store.db.write() as db:
+            secret, text = await self._store.clients.add_secret(client.id, label, expires_at, within=db)
+            await self._store.admin_changes.record(
+                admin,
+                "client.secret.create",
+                subject_id=secret.id,
+                subject_name=label,
+                values=_about(connection, client=client.id, expires=_iso(expires_at)),
+                within=db,
+            )
+        return secret, text
+
+    async def revoke_secret(self, admin: AdminToken, connection: Connection, secret: ClientSecret) -> None:
+        """Refuse a secret, and the access tokens got by it, from now on."""
+        async with self._store.db.write() as db:
+            await self._store.clients.revoke_secret(secret.id, within=db)
+            await self._store.admin_changes.record(
+                admin,
+                "client.secret.revoke",
+                subject_id=secret.id,
+                subject_name=secret.label,
+                values=_about(connection, client=secret.client_id),
+                within=db,
+            )
 
     async def retry(self, admin: AdminToken, entry: Entry) -> bool:
         """Let an unfinished write be taken up at once; False where somebody is at it or nothing is left."""
@@ -139,3 +204,7 @@ def _about(connection: Connection, **more: Any) -> Sequence[ValueChange]:
         **{name: value for name, value in more.items() if value is not None},
     }
     return [ValueChange(name=name, before=None, after=value) for name, value in told.items()]
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from app.console import (
     assets,
     changes,
+    clients,
     connections,
     explaining,
     journal,
@@ -48,6 +49,7 @@ def create_console(services: ConsoleServices, *, beside: Sequence[ControllerRout
             requests.users_router,
             connections.router,
             tokens.router,
+            clients.router,
             mapping.router,
             explaining.router,
             journal.router,

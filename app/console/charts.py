@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from app.store.audit_records import BUCKETS_S, AuditHour, FailureShare
 
-HOURS = 24
-"""Hours that are drawn, the present one being the last."""
 HEIGHT = 100.0
-STEP = 20.0
-"""Of the drawings: their height, and the width that one bar has with its gap."""
-_GAP = 4.0
-_HOUR = timedelta(hours=1)
+WIDTH = 480.0
+"""Of the drawings."""
+_GAP = 0.2
+"""Of a bar's width, to the next one."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST = 1.5
 """Height of a bar at least, for what is little next to what is much to be seen."""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back is looked, and how finely."""
+
+    label: str
+    """After "the last"."""
+    step_h: int
+    """Hours of one bar, a divisor or a multiple of 24."""
+    bars: int
+    """The last one is the present one, which is not over."""
+    named: str
+    """One step, after "by"."""
+    ticked: int
+    """Every how many steps the axis has a label."""
+
+    def begins(self, now: datetime) -> datetime:
+        """When the first step begins; `now` is in UTC."""
+        step = timedelta(hours=self.step_h)
+        return _EPOCH + ((now - _EPOCH) // step - self.bars + 1) * step
+
+    def steps(self, now: datetime) -> list[datetime]:
+        """When each step begins."""
+        return [self.begins(now) + n * timedelta(hours=self.step_h) for n in range(self.bars)]
+
+
+SPANS: Mapping[str, Span] = {
+    "24h": Span(label="24 hours", step_h=1, bars=24, named="hour", ticked=3),
+    "7d": Span(label="7 days", step_h=6, bars=28, named="six hours", ticked=4),
+    "30d": Span(label="30 days", step_h=24, bars=30, named="day", ticked=5),
+    "90d": Span(label="90 days", step_h=24, bars=90, named="day", ticked=15),
+}
+"""What can be asked for, the usual one first."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +80,6 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     bars: tuple[Bar, ...]
-    width: float
     labels: tuple[tuple[float, str], ...]
     """Places along the lower edge, and what stands there."""
 
@@ -58,7 +89,7 @@ class CauseRow(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str
     count: int
-    by_hour: tuple[int, ...]
+    by_step: tuple[int, ...]
     bars: tuple[Bar, ...]
 
 
@@ -80,42 +111,37 @@ class Charts(msgspec.Struct, frozen=True, kw_only=True):
     """Those with the largest share of failures first."""
 
 
-def first_hour(now: datetime) -> datetime:
-    """When the first hour begins that is drawn."""
-    return now.replace(minute=0, second=0, microsecond=0) - (HOURS - 1) * _HOUR
-
-
-def draw(found: Sequence[AuditHour], now: datetime) -> Charts:
-    """The charts of the hours from `first_hour` on; `now` is in UTC."""
-    hours = [first_hour(now) + n * _HOUR for n in range(HOURS)]
-    within = [hour for hour in found if hour.hour in set(hours) and hour.facet.actor == "client"]
+def draw(found: Sequence[AuditHour], span: Span, now: datetime) -> Charts:
+    """The charts of a span, of hours added up by its step; `now` is in UTC."""
+    steps = span.steps(now)
+    drawn = set(steps)
+    within = [each for each in found if each.hour in drawn and each.facet.actor == "client"]
     return Charts(
-        requests=_requests(within, hours),
+        requests=_requests(within, span, steps),
         latency=_latency(within),
-        calls=_calls(within, hours),
-        causes=_causes(within, hours),
+        calls=_calls(within, span, steps),
+        causes=_causes(within, steps),
         shares=_shares(within),
     )
 
 
-def _requests(found: Iterable[AuditHour], hours: Sequence[datetime]) -> Chart:
-    whole, failed = dict.fromkeys(hours, 0), dict.fromkeys(hours, 0)
+def _requests(found: Iterable[AuditHour], span: Span, steps: Sequence[datetime]) -> Chart:
+    whole, failed = dict.fromkeys(steps, 0), dict.fromkeys(steps, 0)
     for each in found:
         whole[each.hour] += each.requests
         failed[each.hour] += each.requests if each.facet.cause else 0
-    piles = [(whole[hour] - failed[hour], failed[hour]) for hour in hours]
+    piles = [(whole[step] - failed[step], failed[step]) for step in steps]
     total, bad = sum(whole.values()), sum(failed.values())
     return Chart(
         id="requests",
-        title="Requests and failures by hour",
-        summary=f"{total} requests in the last {HOURS} hours, {bad} of them failed.",
-        columns=("Hour (UTC)", "Requests", "Failed"),
+        title=f"Requests and failures by {span.named}",
+        summary=f"{total} requests in the last {span.label}, {bad} of them failed.",
+        columns=("From (UTC)", "Requests", "Failed"),
         rows=tuple(
-            Row(name=f"{hour:%m-%d %H}:00", values=(str(whole[hour]), str(failed[hour]))) for hour in hours
+            Row(name=_named(step, span), values=(str(whole[step]), str(failed[step]))) for step in steps
         ),
         bars=_bars(piles),
-        width=STEP * HOURS,
-        labels=_hour_labels(hours),
+        labels=_labels(steps, span),
     )
 
 
@@ -135,49 +161,47 @@ def _latency(found: Iterable[AuditHour]) -> Chart:
         summary=f"{calls} platform calls, {failed} of them failed: {times}.",
         columns=("Took", "Platform calls"),
         rows=tuple(Row(name=n, values=(str(c),)) for n, c in zip(names, counts, strict=True)),
-        bars=_bars([(count, 0) for count in counts], step=3 * STEP),
-        width=3 * STEP * len(counts),
-        labels=tuple((3 * STEP * (n + 0.5), name) for n, name in enumerate(names)),
+        bars=_bars([(count, 0) for count in counts]),
+        labels=tuple((WIDTH / len(names) * (n + 0.5), name) for n, name in enumerate(names)),
     )
 
 
-def _calls(found: Iterable[AuditHour], hours: Sequence[datetime]) -> Chart:
-    requests, calls = dict.fromkeys(hours, 0), dict.fromkeys(hours, 0)
+def _calls(found: Iterable[AuditHour], span: Span, steps: Sequence[datetime]) -> Chart:
+    requests, calls = dict.fromkeys(steps, 0), dict.fromkeys(steps, 0)
     for each in found:
         requests[each.hour] += each.requests
         calls[each.hour] += each.calls
-    means = [calls[hour] / requests[hour] if requests[hour] else 0.0 for hour in hours]
+    means = [calls[step] / requests[step] if requests[step] else 0.0 for step in steps]
     total = sum(requests.values())
     mean = sum(calls.values()) / total if total else 0.0
     return Chart(
         id="calls",
-        title="Platform calls per request, by hour",
-        summary=f"{mean:.2f} platform calls per request in the last {HOURS} hours.",
-        columns=("Hour (UTC)", "Calls per request"),
+        title=f"Platform calls per request, by {span.named}",
+        summary=f"{mean:.2f} platform calls per request in the last {span.label}.",
+        columns=("From (UTC)", "Calls per request"),
         rows=tuple(
-            Row(name=f"{hour:%m-%d %H}:00", values=(f"{each:.2f}",))
-            for hour, each in zip(hours, means, strict=True)
+            Row(name=_named(step, span), values=(f"{each:.2f}",))
+            for step, each in zip(steps, means, strict=True)
         ),
         bars=_bars([(each, 0) for each in means]),
-        width=STEP * HOURS,
-        labels=_hour_labels(hours),
+        labels=_labels(steps, span),
     )
 
 
-def _causes(found: Iterable[AuditHour], hours: Sequence[datetime]) -> tuple[CauseRow, ...]:
+def _causes(found: Iterable[AuditHour], steps: Sequence[datetime]) -> tuple[CauseRow, ...]:
     counts: dict[str, dict[datetime, int]] = {}
     for each in found:
         if each.facet.cause:
-            of_cause = counts.setdefault(each.facet.cause, dict.fromkeys(hours, 0))
+            of_cause = counts.setdefault(each.facet.cause, dict.fromkeys(steps, 0))
             of_cause[each.hour] += each.requests
     rows = [
         CauseRow(
             cause=cause,
-            count=sum(by_hour.values()),
-            by_hour=tuple(by_hour.values()),
-            bars=_bars([(0, count) for count in by_hour.values()]),
+            count=sum(by_step.values()),
+            by_step=tuple(by_step.values()),
+            bars=_bars([(0, count) for count in by_step.values()]),
         )
-        for cause, by_hour in counts.items()
+        for cause, by_step in counts.items()
     ]
     return tuple(sorted(rows, key=lambda row: (-row.count, row.cause)))
 
@@ -196,10 +220,11 @@ def _shares(found: Iterable[AuditHour]) -> tuple[Quarantine, ...]:
     return tuple(sorted(shares, key=lambda q: (-q.share.share, q.connection_id)))
 
 
-def _bars(piles: Sequence[tuple[float, float]], *, step: float = STEP) -> tuple[Bar, ...]:
+def _bars(piles: Sequence[tuple[float, float]]) -> tuple[Bar, ...]:
     """A pile of a good and, above it, a bad bar for each pair, the highest pile as high as the drawing."""
     most = max((good + bad for good, bad in piles), default=0)
     bars: list[Bar] = []
+    step = WIDTH / len(piles)
     for number, (good, bad) in enumerate(piles):
         kinds = [kind for kind, value in (("good", good), ("bad", bad)) if value]
         if not kinds:
@@ -212,13 +237,34 @@ def _bars(piles: Sequence[tuple[float, float]], *, step: float = STEP) -> tuple[
         for kind in kinds:
             height = of_bad if kind == "bad" else whole - of_bad
             top -= height
-            x = round(number * step + _GAP / 2, 2)
-            bars.append(Bar(x=x, y=round(top, 2), width=step - _GAP, height=round(height, 2), kind=kind))
+            x = round((number + _GAP / 2) * step, 2)
+            bars.append(
+                Bar(
+                    x=x,
+                    y=round(top, 2),
+                    width=round((1 - _GAP) * step, 2),
+                    height=round(height, 2),
+                    kind=kind,
+                )
+            )
     return tuple(bars)
 
 
-def _hour_labels(hours: Sequence[datetime]) -> tuple[tuple[float, str], ...]:
-    return tuple((STEP * (n + 0.5), f"{hour:%H}") for n, hour in enumerate(hours) if hour.hour % 3 == 0)
+def _named(step: datetime, span: Span) -> str:
+    return f"{step:%m-%d}" if span.step_h >= 24 else f"{step:%m-%d %H}:00"
+
+
+def _labels(steps: Sequence[datetime], span: Span) -> tuple[tuple[float, str], ...]:
+    """Counted from 1970 on, so that a label stays with its step as time goes by."""
+    length = timedelta(hours=span.step_h)
+    return tuple(
+        (
+            round(WIDTH / span.bars * (n + 0.5), 2),
+            f"{step:%H}" if span.bars * span.step_h <= 24 else f"{step:%m-%d}",
+        )
+        for n, step in enumerate(steps)
+        if (step - _EPOCH) // length % span.ticked == 0
+    )
 
 
 def _short(seconds: float) -> str:

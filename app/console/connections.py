@@ -19,6 +19,7 @@ from app.console.rendering import page
 from app.console.services import ConsoleServices, admin_of, services_of
 from app.mapping.errors import MappingError
 from app.scim.dialect import Dialect, Tolerance
+from app.store.clients import MAX_SECRETS
 from app.store.connections import DialectSettings
 from app.store.deprovisionings import Stopped
 
@@ -71,6 +72,7 @@ async def show_connection(request: Request[Any, Any, Any], connection_id: FromPa
             (client, [s for s in secrets if s.client_id == client.id and s.alive_at(now)])
             for client in await services.store.clients.list(connection.id)
         ],
+        most_secrets=MAX_SECRETS,
         trusts=await services.store.federations.list(connection.id),
         stop=(await services.store.deprovisionings.stopped()).get(connection.id),
         changes=await services.store.admin_changes.list(limit=_RECENT, subject_id=connection.id),

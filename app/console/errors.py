@@ -13,7 +13,7 @@ from litestar.response import Redirect
 
 from app.console.rendering import is_htmx, page
 from app.scim.errors import ScimError
-from app.store.errors import ConnectionNotFound, InvalidRecord, StoreError, TokenNotFound
+from app.store.errors import ClientNotFound, ConnectionNotFound, InvalidRecord, StoreError, TokenNotFound
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +45,13 @@ class NotThere(ConsoleError):
 
     status = 404
     title = "Not found"
+
+
+class Misdirected(ConsoleError):
+    """Asked under a name that is not known to be the console's (RFC 9110 §15.5.20)."""
+
+    status = 421
+    title = "Unknown host"
 
 
 class Outdated(ConsoleError):
@@ -92,7 +99,7 @@ def _translated(exc: Exception) -> ConsoleError:
     match exc:
         case ConsoleError():
             return exc
-        case ConnectionNotFound() | TokenNotFound():
+        case ConnectionNotFound() | TokenNotFound() | ClientNotFound():
             return NotThere(str(exc))
         case InvalidRecord():
             return Unusable(str(exc))

@@ -8,6 +8,7 @@ from app.bridge.context import Context
 from app.console.errors import NotThere, Unusable
 from app.console.services import ConsoleServices
 from app.mapping.errors import MappingError
+from app.store.clients import Client, ClientSecret
 from app.store.connections import Connection
 from app.store.journal_records import Entry
 from app.store.tokens import Token
@@ -37,6 +38,21 @@ async def live_token_of(services: ConsoleServices, connection: Connection, token
                 raise Unusable("This token is not valid any more.")
             return token
     raise NotThere("There is no such token.")
+
+
+async def client_of(services: ConsoleServices, connection: Connection, client_id: str) -> Client:
+    """An OAuth client of the connection."""
+    for client in await services.store.clients.list(connection.id):
+        if client.id == client_id:
+            return client
+    raise NotThere("There is no such client (any more).")
+
+
+async def live_secrets_of(services: ConsoleServices, client: Client) -> list[ClientSecret]:
+    """The secrets of a client that are valid."""
+    now = datetime.now(UTC)
+    secrets = await services.store.clients.secrets()
+    return [s for s in secrets if s.client_id == client.id and s.alive_at(now)]
 
 
 async def entry_of(services: ConsoleServices, entry_id: str) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,19 @@ class Form:
     def text(self, name: str) -> str:
         """A field, without white space around it."""
         return next((value.strip() for key, value in self._pairs if key == name), "")
+
+    def day(self, label: str, name: str) -> datetime | None:
+        """A day to come, as its beginning in UTC; None where none is given. Raises `Unusable`."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        except ValueError as exc:
+            raise Unusable(f"{label}: a date such as 2027-01-31 is needed.") from exc
+        if moment <= datetime.now(UTC):
+            raise Unusable(f"{label}: the date must lie in the future.")
+        return moment
 
     def checked(self, name: str) -> bool:
         """Whether a box was ticked."""

@@ -12,8 +12,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.console.cookies import secret_in
 from app.console.csrf import is_same_origin, is_token
-from app.console.errors import Refused, SignInNeeded
+from app.console.errors import Misdirected, Refused, SignInNeeded
 from app.console.forms import read_form
+from app.console.hosts import is_own_host
 from app.console.services import ConsoleServices
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -23,7 +24,7 @@ class Guarding(ASGIMiddleware):
     """Leaves session and form in the request's state.
 
     Of a handler's `opt`, `public` lets in who is not signed in, and `polled` says that a page asks by itself.
-    Raises `SignInNeeded` and `Refused`.
+    Raises `Misdirected`, `SignInNeeded` and `Refused`.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -33,6 +34,11 @@ class Guarding(ASGIMiddleware):
         request: Request[Any, Any, Any] = Request(scope, receive, send)
         writes = request.method not in _READS
         headers = request.headers
+        if not is_own_host(headers.get("host", ""), services.settings.admin_names()):
+            raise Misdirected(
+                "The console is not known under this name. If it is a name of yours, add it to "
+                "SCIM_BRIDGE_ADMIN_HOSTS."
+            )
         if writes and not is_same_origin(
             fetch_site=headers.get("sec-fetch-site", ""),
             origin=headers.get("origin", ""),

@@ -12,7 +12,8 @@ from litestar.response import Template
 
 from app.bridge.context import Context
 from app.console.advice import ADVICE
-from app.console.charts import draw, first_hour
+from app.console.charts import SPANS, WIDTH, draw
+from app.console.errors import Unusable
 from app.console.rendering import page
 from app.console.services import ConsoleServices, services_of
 from app.mapping.errors import MappingError
@@ -21,6 +22,7 @@ from app.store.connections import Connection
 from app.store.index_records import Stats, View
 
 _TITLE = "Overview"
+_USUAL = next(iter(SPANS))
 _MOST = 100
 """Connections whose index is looked at for one page."""
 
@@ -42,26 +44,40 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/")
-async def overview(request: Request[Any, Any, Any]) -> Template:
-    """Health, journal, index and the last hours at a glance."""
+async def overview(request: Request[Any, Any, Any], span: FromQuery[str] = _USUAL) -> Template:
+    """Health, journal, index and the last hours, or days, at a glance."""
     services = services_of(request)
-    now = datetime.now(UTC)
-    hours = await services.store.audit.hours(AuditFilter(since=first_hour(now)))
-    return page(
-        request,
-        "overview.html",
-        title=_TITLE,
-        charts=draw(hours, now),
-        advice=ADVICE,
-        names={c.id: c.name for c in await services.store.connections.list()},
-        **await _status(services),
-    )
+    drawn = await _charts(services, span)
+    return page(request, "overview.html", title=_TITLE, **drawn, **await _status(services))
+
+
+@get("/charts", opt={"polled": True})
+async def charts(request: Request[Any, Any, Any], span: FromQuery[str] = _USUAL) -> Template:
+    """Another part of it that the page asks for anew."""
+    return page(request, "parts/charts.html", title=_TITLE, **await _charts(services_of(request), span))
 
 
 @get("/status", opt={"polled": True})
 async def status(request: Request[Any, Any, Any], was: FromQuery[str] = "") -> Template:
     """The part of it that the page asks for anew by itself; `was` is the health that it shows."""
     return page(request, "parts/status.html", title=_TITLE, **await _status(services_of(request), was))
+
+
+async def _charts(services: ConsoleServices, asked: str) -> dict[str, Any]:
+    span = SPANS.get(asked)
+    if span is None:
+        raise Unusable(f"Span: one of {', '.join(SPANS)}.")
+    now = datetime.now(UTC)
+    hours = await services.store.audit.hours(AuditFilter(since=span.begins(now)), step_h=span.step_h)
+    return {
+        "charts": draw(hours, span, now),
+        "chart_width": WIDTH,
+        "spans": SPANS,
+        "span": asked,
+        "advice": ADVICE,
+        "names": {c.id: c.name for c in await services.store.connections.list()},
+        "drawn_at": now,
+    }
 
 
 async def _status(services: ConsoleServices, was: str = "") -> dict[str, Any]:
@@ -87,4 +103,4 @@ async def _freshness(services: ConsoleServices, connection: Connection) -> Fresh
     return Freshness(connection=connection, view=view, stats=await services.store.index.stats(view.id))
 
 
-router = Router(path="/", route_handlers=[overview, status])
+router = Router(path="/", route_handlers=[overview, status, charts])

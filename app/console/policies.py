@@ -12,6 +12,7 @@ import msgspec
 from app.console.errors import Unusable
 from app.console.forms import Form
 from app.store.connections import Policies
+from app.store.deprovisionings import GUARD_LIMIT, GUARDED_SIZE
 
 MEANINGS: Mapping[str, str] = {
     "password": "Whether a password that the client sends is dropped (ignore) or becomes the user's (set).",
@@ -27,7 +28,8 @@ MEANINGS: Mapping[str, str] = {
     "requests_per_second": "Rate limit in place of the setting's; 0: none. Empty: the setting's.",
     "request_burst": "Requests at once in place of the setting's. Empty: the setting's.",
     "deprovision": "What a DELETE of a user does: delete it, disable and hide it, or be refused.",
-    "guard_limit": "Users that may be deactivated or deleted within the window; 0: no guard.",
+    "guard_limit": "Users that may be deactivated or deleted within the window; 0: no guard. "
+    f"Empty: {GUARD_LIMIT}, and only where the tenant has {GUARDED_SIZE} users or more.",
     "guard_share": "Share of the tenant's users that may be in any case; 0: the number alone counts.",
     "guard_window_s": "The window in which they are counted, in seconds.",
     "protected_users": "Users that are only read: id:…, userName:pattern, custom:key=value; one a line.",
@@ -35,6 +37,12 @@ MEANINGS: Mapping[str, str] = {
     "audit_values": "The audit trail masks personal data (none), or keeps them (personal). Secrets never.",
     "group_scope": "Groups that may be changed: own, id:…, displayName:pattern; one a line. Empty: all.",
 }
+UNSET: Mapping[str, str] = {
+    "requests_per_second": "not set: the setting's",
+    "request_burst": "not set: the setting's",
+    "guard_limit": f"not set: {GUARD_LIMIT} from {GUARDED_SIZE} users on",
+}
+"""What holds where a policy is empty."""
 _LEAST = {"request_burst": 1}
 
 
@@ -51,6 +59,8 @@ class PolicyField(msgspec.Struct, frozen=True, kw_only=True):
     """A number without fraction."""
     may_be_empty: bool = False
     """A number that need not be given."""
+    unset: str = ""
+    """What holds then."""
 
 
 def _field(name: str, hint: Any) -> PolicyField:
@@ -73,6 +83,7 @@ def _field(name: str, hint: Any) -> PolicyField:
         options=options,
         whole=int in kinds,
         may_be_empty=type(None) in kinds,
+        unset=UNSET.get(name, ""),
     )
 
 

@@ -20,6 +20,10 @@ from app.store.audit_records import CAUSES, AuditFilter
 _SHOWN = 50
 _RELATED = 100
 _LONGEST = 300
+_NEWS = 100
+"""Requests at most that are counted as new."""
+_BEGINNING = "0" * 16
+"""Before every record."""
 
 UNKNOWN = "none"
 """In place of a connection: requests that were refused before it was known."""
@@ -102,12 +106,54 @@ async def show_requests(
         before=before,
         first=asked.link("/console/requests"),
         older=None if found.next is None else asked.link("/console/requests", before=found.next),
+        news=_news_link(asked, found.records[0].id if found.records else _BEGINNING, 0),
         connections=await services.store.connections.list(),
         results=RESULTS,
         methods=METHODS,
         types=TYPES,
         causes=CAUSES,
         unknown=UNKNOWN,
+    )
+
+
+@get("/news", opt={"polled": True})
+async def show_news(
+    request: Request[Any, Any, Any],
+    connection: FromQuery[str] = "",
+    result: FromQuery[str] = "",
+    method: FromQuery[str] = "",
+    type: FromQuery[str] = "",
+    cause: FromQuery[str] = "",
+    text: FromQuery[str] = "",
+    since: FromQuery[str] = "",
+    until: FromQuery[str] = "",
+    after: FromQuery[str] = _BEGINNING,
+    was: FromQuery[int] = 0,
+) -> Template:
+    """How many requests came after the newest one that a page shows; `was` is the number it tells of.
+
+    They are not put into the page, which would move what somebody reads.
+    """
+    asked = Asked(
+        connection=connection,
+        result=result,
+        method=method,
+        type=type,
+        cause=cause,
+        text=text,
+        since=since,
+        until=until,
+    )
+    found = await services_of(request).store.audit.after(after, asked.wanted(), limit=_NEWS)
+    return page(
+        request,
+        "parts/news.html",
+        title="Requests",
+        count=len(found),
+        most=_NEWS,
+        was=was,
+        first=asked.link("/console/requests"),
+        news=_news_link(asked, after, len(found)),
     )
 
 
@@ -161,6 +207,10 @@ async def _is_known(services: ConsoleServices, connection_id: str) -> bool:
     return bool(connection_id) and await services.store.connections.get(connection_id) is not None
 
 
+def _news_link(asked: Asked, after: str, was: int) -> str:
+    return asked.link("/console/requests/news", after=after, was=str(was))
+
+
 def _one_of(label: str, value: str, options: Any) -> str:
     if value and value not in options:
         raise Unusable(f"{label}: one of {', '.join(options)}.")
@@ -187,5 +237,5 @@ def _moment(label: str, value: str) -> datetime | None:
         raise Unusable(f"{label}: there is no such time.") from exc
 
 
-router = Router(path="/requests", route_handlers=[show_requests, show_request])
+router = Router(path="/requests", route_handlers=[show_requests, show_news, show_request])
 users_router = Router(path="/users", route_handlers=[show_user])

@@ -9,7 +9,6 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from app.console.errors import Unusable
 from app.console.finding import connection_of, live_token_of
 from app.console.forms import form_of
 from app.console.guarding import admin_only
@@ -23,7 +22,7 @@ async def create_token(request: Request[Any, Any, Any], connection_id: FromPath[
     services, form = services_of(request), form_of(request)
     connection = await connection_of(services, connection_id)
     token, secret = await services.operating.create_token(
-        admin_of(request), connection, form.text("label"), _expiry(form.text("expires"))
+        admin_of(request), connection, form.text("label"), form.day("Expires", "expires")
     )
     return page(
         request,
@@ -56,7 +55,7 @@ async def rotate_token(
     connection = await connection_of(services, connection_id)
     former = await live_token_of(services, connection, token_id)
     token, secret = await services.operating.create_token(
-        admin_of(request), connection, former.label, _expiry(form.text("expires"))
+        admin_of(request), connection, former.label, form.day("Expires", "expires")
     )
     return page(
         request,
@@ -97,19 +96,6 @@ async def revoke_token(
     token = await live_token_of(services, connection, token_id)
     await services.operating.revoke_token(admin_of(request), connection, token)
     return Redirect(f"/console/connections/{connection.id}", status_code=303)
-
-
-def _expiry(text: str) -> datetime | None:
-    """The beginning of a day in UTC; raises `Unusable` for what is no day to come."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError as exc:
-        raise Unusable("Expires: a date such as 2027-01-31 is needed.") from exc
-    if moment <= datetime.now(UTC):
-        raise Unusable("Expires: the date must lie in the future.")
-    return moment
 
 
 router = Router(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from app.store.audit_hours import HOUR_COLUMNS, hour_rows, read_hours, read_share
+from app.store.audit_hours import HOUR_COLUMNS, fold_day, hour_of, hour_rows, read_hours, read_share
 from app.store.audit_queries import find_after, find_one, find_page, remove_some
 from app.store.audit_records import (
     AuditEntry,
@@ -39,6 +39,10 @@ _KEY_NAME = "audit"
 _TURN = "audit"
 _KINDS = ("userName", "externalId")
 _SALTS = 1024
+_BY_HOUR = timedelta(days=8)
+"""For how long requests stay counted by the hour."""
+_FOLDED = 100
+"""Days at most that are added up at one pruning."""
 _STEPS = (256, 64, 16, 4, 1)
 """Rows that are inserted by one statement."""
 
@@ -114,7 +118,8 @@ class Audit:
         """What requests came to by hour and facet, the earliest first; by day with `step_h=24`, and so on.
 
         `since` and `until` are taken to the ends of their hour; `text` is not looked at. Longer spans than a
-        few weeks want longer steps.
+        few weeks want longer steps: what is older than eight days is added up to days, which count as of
+        their first hour.
         """
         return await self._db.snapshot(lambda db: read_hours(db, wanted, step_h))
 
@@ -126,13 +131,22 @@ class Audit:
     async def prune(self, *, older_than: datetime | None, max_records: int | None, step: int = 1000) -> int:
         """Remove some of the oldest records, and hours, that are too old or too many; how many records.
 
-        At most `step` at once, so that nobody waits for long: call it until it answers less.
+        At most `step` at once, so that nobody waits for long: call it until it answers less. Old hours are
+        added up to days.
         """
 
         def remove(db: Connection) -> int:
             return remove_some(db, older_than=older_than, max_records=max_records, step=step)
 
-        return await self._db.write_unit(remove)
+        def fold(db: Connection) -> bool:
+            self._db.take_turn_in_unit(db, _TURN)
+            return fold_day(db, hour_of(datetime.now(UTC) - _BY_HOUR))
+
+        removed = await self._db.write_unit(remove)
+        for _ in range(_FOLDED):
+            if not await self._db.write_unit(fold):
+                break
+        return removed
 
     async def _keys(self, text: str | None) -> list[bytes]:
         return [] if text is None else [await self.key_of(kind, text) for kind in _KINDS]

@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, delete, func, insert, select
 
 from app.store.audit_records import BUCKETS_S, AuditEntry, AuditFilter, AuditHour, Facet, FailureShare
 from app.store.tables import audit_facets, audit_hours
 
 HOUR_COLUMNS = tuple(c.name for c in audit_hours.columns)
 
+DAY_H = 24
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
 _SUMS = 6
 """Columns of sums after hour and facet; then the two histograms."""
 _LONGEST = "longest_call_us"
-_LONGEST_AT = 5
-"""Its place among the sums."""
 _WIDTH = len(BUCKETS_S) + 1
 
 
@@ -52,15 +51,30 @@ def read_hours(db: Connection, wanted: AuditFilter, step_h: int) -> tuple[AuditH
     c = audit_hours.c
     # Not a division, of which PostgreSQL and SQLite think differently for some types.
     span = (c.hour - c.hour % step_h).label("span")
-    sums: list[ColumnElement[Any]] = [
-        func.sum(c[name]) for name in HOUR_COLUMNS if name not in ("hour", "facet_id", _LONGEST)
-    ]
-    sums.insert(_LONGEST_AT, func.max(c[_LONGEST]))
-    # As whole numbers: PostgreSQL adds them up to decimal ones.
-    counted = [cast(total, BigInteger) for total in sums]
+    counted = [cast(total, BigInteger) for total in _sums()]
     statement = select(span, c.facet_id, *counted).where(*_within(wanted)).group_by(span, c.facet_id)
     found = db.execute(statement.order_by(span, c.facet_id)) if facets else ()
     return tuple(_hour(row, facets[row[1]]) for row in found if row[1] in facets)
+
+
+def fold_day(db: Connection, before: int) -> bool:
+    """Add the hours of the oldest day up, of those that end before an hour and are told by the hour.
+
+    What is left is one row a facet, of the day's first hour. False where there is no such day.
+    """
+    c = audit_hours.c
+    oldest = select(func.min(c.hour)).where(c.hour < before - before % DAY_H, c.hour % DAY_H != 0)
+    hour = db.execute(oldest).scalar()
+    if hour is None:
+        return False
+    day = hour - hour % DAY_H
+    of_day = (c.hour >= day, c.hour < day + DAY_H)
+    sums = [cast(total, BigInteger) for total in _sums()]
+    rows = db.execute(select(c.facet_id, *sums).where(*of_day).group_by(c.facet_id)).all()
+    db.execute(delete(audit_hours).where(*of_day))
+    folded = [dict(zip(HOUR_COLUMNS, (day, *row), strict=True)) for row in rows]
+    db.execute(insert(audit_hours), folded)
+    return True
 
 
 def read_share(db: Connection, wanted: AuditFilter) -> FailureShare:
@@ -73,6 +87,12 @@ def read_share(db: Connection, wanted: AuditFilter) -> FailureShare:
         requests=sum(counts.values()),
         failures=sum(count for facet_id, count in counts.items() if facets[facet_id].cause),
     )
+
+
+def _sums() -> list[ColumnElement[Any]]:
+    """What rows come to together, in the order of the columns; PostgreSQL makes decimal numbers of it."""
+    c = audit_hours.c
+    return [func.max(c[n]) if n == _LONGEST else func.sum(c[n]) for n in HOUR_COLUMNS[2:]]
 
 
 def _within(wanted: AuditFilter) -> list[ColumnElement[bool]]:

@@ -16,6 +16,10 @@ from app.store.session import Database, Transaction
 from app.store.sources import Clock, utc_now
 from app.store.tables import connections, deprovisioning_stops, deprovisionings
 
+GUARD_LIMIT = 100
+GUARDED_SIZE = 500
+"""What a connection's guard counts to unless that is set, and from how many users on it is in force then."""
+
 _counted, _stops = deprovisionings.c, deprovisioning_stops.c
 
 

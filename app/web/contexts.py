@@ -17,7 +17,7 @@ from app.mapping.errors import MappingError
 from app.mapping.load import load_mapping
 from app.scim.dialect import Dialect
 from app.store.connections import Connection, Policies
-from app.store.deprovisionings import GuardLimits
+from app.store.deprovisionings import GUARD_LIMIT, GUARDED_SIZE, GuardLimits
 from app.web.headers import header
 from app.web.paths import BASE_PATH
 
@@ -25,11 +25,6 @@ _log = structlog.get_logger(__name__)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _KEPT = 1000
-
-
-_GUARD_LIMIT = 100
-_GUARDED_SIZE = 500
-"""What a connection's guard counts to unless that is set, and from how many users on it is in force then."""
 
 
 class Contexts:
@@ -148,8 +143,8 @@ def _guard(policies: Policies) -> GuardLimits | None:
     if policies.guard_limit == 0:
         return None
     return GuardLimits(
-        number=_GUARD_LIMIT if policies.guard_limit is None else policies.guard_limit,
+        number=GUARD_LIMIT if policies.guard_limit is None else policies.guard_limit,
         share=policies.guard_share,
         window_s=policies.guard_window_s,
-        least_size=_GUARDED_SIZE if policies.guard_limit is None else 0,
+        least_size=GUARDED_SIZE if policies.guard_limit is None else 0,
     )

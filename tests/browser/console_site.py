@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import Browser, BrowserContext, Page
 
 from app.bridge.operating import Operating
-from app.store.audit_records import AuditFilter
+from app.store.audit_records import AuditEntry, AuditFilter, Facet
 from app.store.connections import Policies
 from app.store.deprovisionings import GuardLimits
 from app.store.store import Store
@@ -40,6 +42,7 @@ class ConsoleSite:
         self.viewer_token = ""
         self.connection_id = ""
         self.token_id = ""
+        self.client_id = self.secret_id = ""
         self.entry_id = ""
         self.record_id = ""
         self.user_id = ""
@@ -65,7 +68,9 @@ class ConsoleSite:
                 admin, connection.id, Policies(explain=True), seen=connection.policies
             )
             client = await store.clients.add(connection.id, "Entra")
-            await store.clients.add_secret(client.id, "2027")
+            secret, _ = await store.clients.add_secret(client.id, "2027")
+            self.client_id, self.secret_id = client.id, secret.id
+            await store.audit.append(a_days_counts(connection.id))
             # The second one is too many.
             limits = GuardLimits(number=1, share=0.0, window_s=86_400)
             for user_id in ("usr_1", "usr_2"):
@@ -115,6 +120,8 @@ class ConsoleSite:
             "release": f"{connection}/release",
             "token-rotate": f"{connection}/tokens/{self.token_id}/rotate",
             "token-revoke": f"{connection}/tokens/{self.token_id}/revoke",
+            "client-remove": f"{connection}/clients/{self.client_id}/remove",
+            "secret-revoke": f"{connection}/clients/{self.client_id}/secrets/{self.secret_id}/revoke",
             "mappings": "/mapping",
             "mapping": f"/mapping/{self.connection_id}",
             "explain": "/explain",
@@ -142,6 +149,33 @@ class ConsoleSite:
         await page.get_by_label("Admin token").fill(token or self.admin_token)
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url(self.url)
+
+
+def a_days_counts(connection_id: str) -> list[AuditEntry]:
+    """Requests of the hours before this one, which are only counted: charts have something to draw."""
+    now = datetime.now(UTC)
+    sorts = (
+        ("GET", 200, "", 30, (0.018,)),
+        ("PATCH", 200, "", 18, (0.02, 0.06)),
+        ("POST", 201, "", 6, (0.03, 0.09)),
+        ("POST", 409, "conflict", 2, (0.03,)),
+        ("PATCH", 503, "platform-unavailable", 1, (5.0, 5.0, 5.0)),
+    )
+    entries = []
+    for ago in range(1, 24):
+        busy = 1.2 + math.sin((ago + 3) / 4)
+        for method, status, cause, often, call_s in sorts:
+            facet = Facet(connection_id, method, "User", status, cause, "client")
+            entry = AuditEntry(
+                facet=facet,
+                ended_at=now - timedelta(hours=ago),
+                duration_s=sum(call_s) + 0.004,
+                call_s=call_s,
+                failed_calls=len(call_s) if status == 503 else 0,
+                text=None,
+            )
+            entries += [entry] * round(often * busy * (0.3 + (ago % 5) / 2 if cause else 1))
+    return entries
 
 
 def listening(page: Page) -> list[str]:

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCREENSHOTS = Path(__file__).parents[2] / "examples" / "screenshots"
+_DARK = ("overview-dark", "request-dark", "charts-dark")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -23,6 +24,12 @@ async def findings(page: Page) -> list[str]:
     found: list[dict[str, Any]] = results.response["violations"]
     assert results.response["testEngine"]["name"] == "axe-core"
     return [f"{v['impact']} {v['id']}: {node['html'][:200]}" for v in found for node in v["nodes"]]
+
+
+async def doubled(page: Page) -> list[str]:
+    """Ids that are there more than once: what is swapped into a page would land at the first one."""
+    ids: list[str] = await page.evaluate("Array.from(document.querySelectorAll('[id]'), each => each.id)")
+    return sorted({each for each in ids if ids.count(each) > 1})
 
 
 async def width_beyond(page: Page) -> int:
@@ -43,7 +50,7 @@ async def test_axe_finds_nothing(site: ConsoleSite, chromium: Browser, scheme: s
         await site.sign_in(page)
         for name, path in site.pages().items():
             await page.goto(site.url + path)
-            found[name] = await findings(page)
+            found[name] = [*await findings(page), *await doubled(page)]
             await picture(page, f"{name}-{scheme}")
         await page.goto(site.url)
         await picture(page, f"charts-{scheme}", of="#charts")
@@ -64,9 +71,9 @@ async def test_axe_finds_nothing(site: ConsoleSite, chromium: Browser, scheme: s
 
 
 async def picture(page: Page, name: str, *, of: str | None = None) -> None:
-    """A picture to look at, where it is asked for; of dark pages one is enough."""
+    """A picture to look at, where it is asked for; of dark pages a few are enough."""
     wanted = os.environ.get("BRIDGE_TEST_SCREENSHOTS") == "1"
-    if wanted and (name.endswith("-light") or name == "overview-dark"):
+    if wanted and (name.endswith("-light") or name in _DARK):
         SCREENSHOTS.mkdir(exist_ok=True)
         place = page if of is None else page.locator(of)
         await place.screenshot(path=SCREENSHOTS / f"{name}.png")

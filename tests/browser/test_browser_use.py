@@ -107,6 +107,7 @@ async def test_requests_are_narrowed_in_the_page_and_kept_in_the_address(
         await site.sign_in(page, site.viewer_token)
         await page.goto(f"{site.url}/requests")
         await page.evaluate("window.kept = true")
+        await page.get_by_label("Connection", exact=True).select_option(label="demo")
         await page.get_by_label("Cause").select_option("conflict")
         await page.get_by_role("button", name="Show").click()
         await page.wait_for_url("**/requests?*cause=conflict*")

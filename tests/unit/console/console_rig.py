@@ -50,7 +50,7 @@ class ConsoleRig:
         self.rig = rig
         self.clock = MovingClock()
         services = rig.app.state.services
-        settled = msgspec.structs.replace(services.settings, **settings)
+        settled = msgspec.structs.replace(services.settings, **{"admin_hosts": "console.test", **settings})
         services = msgspec.structs.replace(
             services,
             settings=settled,

@@ -21,7 +21,7 @@ SECRET = re.compile(r"scb_[A-Za-z0-9_-]{43}")
 
 GUARDED = {
     "deprovision": "delete",
-    "guard_limit": "100",
+    "guard_limit": "",
     "guard_share": "0.2",
     "guard_window_s": "86400",
     "audit_values": "none",
@@ -124,7 +124,9 @@ async def test_a_review_without_a_difference_offers_no_change(either: ConsoleRig
         ("request_burst", "1.5"),
         ("seen", "{"),
         ("seen", '{"password":7}'),
-        ("guard_limit", ""),
+        ("guard_limit", "-1"),
+        ("guard_limit", "1.5"),
+        ("guard_limit", "many"),
         ("guard_share", "2"),
         ("protected_users", "admin"),
         ("group_scope", "own\nuserName:x"),
@@ -151,6 +153,33 @@ async def test_the_step_after_the_review_checks_too(either: ConsoleRig) -> None:
         )
         assert answer.status_code == 422, wanted
     assert await noted(either, connection_id) == []
+
+
+async def test_no_guard_the_usual_one_and_a_number_are_three_things(either: ConsoleRig) -> None:
+    connection_id = await own_connection(either)
+    browser = await either.signed_in("admin")
+    path = f"/console/connections/{connection_id}"
+    fields = {"password": "ignore", "terminate_sessions": "on", "groups": "platform"}
+    fields |= {"group_patch": "no-content", "search": "indexed", **GUARDED}
+    shown = []
+    for said, limit in (("0", 0), ("7", 7), ("", None)):
+        form = await browser.get(f"{path}/policies")
+        review = await browser.post(
+            f"{path}/policies/review", data={**hidden_in(form.text), **fields, "guard_limit": said}
+        )
+        assert (await browser.post(f"{path}/policies", data=hidden_in(review.text))).status_code == 303
+        found = await either.store.connections.get(connection_id)
+        assert found is not None
+        assert found.policies == Policies(guard_limit=limit)
+        page = html.unescape((await browser.get(path)).text)
+        row = re.search(r'<th scope="row">Guard limit</th><td>(.*?)</td>', page)
+        assert row is not None
+        shown.append(re.sub("<[^>]+>", "", row[1]))
+        guard = either.services.contexts.of(found, "").guard
+        assert (guard is None) is (limit == 0)
+        if guard is not None:
+            assert (guard.number, guard.least_size) == ((100, 500) if limit is None else (limit, 0))
+    assert shown == ["0", "7", "not set: 100 from 500 users on"]
 
 
 async def test_whoever_was_slower_changes_nothing(either: ConsoleRig) -> None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.console.charts import HEIGHT, HOURS, Chart, draw, first_hour
+from app.console.charts import HEIGHT, SPANS, WIDTH, Chart, draw
 from app.store.audit_records import AuditHour, Facet
 
+DAY = SPANS["24h"]
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 
 
@@ -37,16 +38,16 @@ def hour(
 
 def assert_within(chart: Chart) -> None:
     for bar in chart.bars:
-        assert bar.x >= 0 and bar.x + bar.width <= chart.width
+        assert bar.x >= 0 and bar.x + bar.width <= WIDTH
         assert bar.y >= 0 and bar.height > 0
         assert bar.y + bar.height <= HEIGHT + 0.011
     for x, text in chart.labels:
-        assert 0 <= x <= chart.width
+        assert 0 <= x <= WIDTH
         assert text
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    charts = draw([], NOW)
+    charts = draw([], DAY, NOW)
     for chart in (charts.requests, charts.latency, charts.calls):
         assert chart.bars == ()
         assert_within(chart)
@@ -56,10 +57,10 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 def test_requests_are_counted_by_the_hour() -> None:
     found = [hour(0, 10), hour(0, 5, "conflict"), hour(23, 7), hour(24, 1000), hour(3, 99, actor="recovery")]
-    charts = draw(found, NOW)
+    charts = draw(found, DAY, NOW)
     assert charts.requests.summary == "22 requests in the last 24 hours, 5 of them failed."
     rows = charts.requests.rows
-    assert len(rows) == HOURS
+    assert len(rows) == 24
     assert (rows[0].name, rows[0].values) == ("02-28 13:00", ("7", "0"))
     assert (rows[-1].name, rows[-1].values) == ("03-01 12:00", ("15", "5"))
     assert [bar.kind for bar in charts.requests.bars] == ["good", "good", "bad"]
@@ -68,17 +69,17 @@ def test_requests_are_counted_by_the_hour() -> None:
     # What failed stands on what did not.
     assert whole[1].y + whole[1].height == pytest.approx(whole[0].y)
     assert_within(charts.requests)
-    assert first_hour(NOW) == datetime(2026, 2, 28, 13, tzinfo=UTC)
+    assert DAY.begins(NOW) == datetime(2026, 2, 28, 13, tzinfo=UTC)
 
 
 def test_one_beside_a_million_can_be_seen() -> None:
-    charts = draw([hour(0, 1_000_000), hour(0, 1, "conflict"), hour(1, 1)], NOW)
+    charts = draw([hour(0, 1_000_000), hour(0, 1, "conflict"), hour(1, 1)], DAY, NOW)
     assert_within(charts.requests)
     assert all(bar.height >= 1 for bar in charts.requests.bars)
 
 
 def test_platform_calls_are_shown_by_what_they_took() -> None:
-    charts = draw([hour(0, 10, calls=25), hour(2, 4, calls=2)], NOW)
+    charts = draw([hour(0, 10, calls=25), hour(2, 4, calls=2)], DAY, NOW)
     assert charts.latency.summary == (
         "27 platform calls, 0 of them failed: 20 ms on average, 500 ms at most."
     )
@@ -91,9 +92,9 @@ def test_platform_calls_are_shown_by_what_they_took() -> None:
 
 
 def test_causes_come_by_how_often() -> None:
-    charts = draw([hour(0, 1, "conflict"), hour(1, 2, "policy"), hour(5, 2, "policy"), hour(0, 50)], NOW)
+    charts = draw([hour(0, 1, "conflict"), hour(1, 2, "policy"), hour(5, 2, "policy"), hour(0, 50)], DAY, NOW)
     assert [(row.cause, row.count) for row in charts.causes] == [("policy", 4), ("conflict", 1)]
-    assert sum(charts.causes[0].by_hour) == 4
+    assert sum(charts.causes[0].by_step) == 4
     assert all(bar.kind == "bad" for row in charts.causes for bar in row.bars)
 
 
@@ -105,7 +106,7 @@ def test_shares_are_by_connection_the_worst_first() -> None:
         hour(1, 1, "not-found", connection="con_few"),
         hour(1, 9, "unauthenticated", connection=""),
     ]
-    shares = draw(found, NOW).shares
+    shares = draw(found, DAY, NOW).shares
     assert [(s.connection_id, s.share.quarantined) for s in shares] == [
         ("con_few", False),
         ("con_bad", True),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bridge_rig import Rig
-from console_rig import ConsoleRig
+from console_rig import ConsoleRig, csrf_in
 from litestar import Litestar
 from sqlalchemy import text
 
@@ -50,6 +50,8 @@ FOR_ADMINS = (
     "/console/connections/{connection_id}/release",
     "/console/connections/{connection_id}/tokens/{token_id}/revoke",
     "/console/connections/{connection_id}/tokens/{token_id}/rotate",
+    "/console/connections/{connection_id}/clients/{client_id}/remove",
+    "/console/connections/{connection_id}/clients/{client_id}/secrets/{secret_id}/revoke",
     "/console/journal/{entry_id}/abandon",
 )
 
@@ -110,6 +112,59 @@ async def test_everything_but_signing_in_and_assets_is_for_those_who_are_signed_
                     assert answer.status_code == 303, (method, path)
                     assert answer.headers["location"].startswith("/console/sign-in"), (method, path)
     assert public == 3
+
+
+def forms(app: Litestar) -> list[str]:
+    """The paths that take a form of those who are signed in."""
+    found = []
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if "POST" in handler.http_methods and not handler.opt.get("public"):
+                found.append(route.path_format)
+    return sorted(found)
+
+
+READING = {
+    "/console/explain/patch",
+    "/console/explain/search",
+    "/console/mapping/{connection_id}/try",
+    "/console/sign-out",
+}
+"""Forms that change nothing."""
+
+
+async def test_no_form_is_taken_without_its_token_nor_from_a_viewer(console: ConsoleRig) -> None:
+    connection = await console.connection()
+    entry = await stuck_entry(console.rig)
+    token, _ = await console.rig.store.tokens.create(connection.id, "theirs", None)
+    client = await console.rig.store.clients.add(connection.id, "theirs")
+    secret, _ = await console.rig.store.clients.add_secret(client.id)
+    known = {
+        "connection_id": connection.id,
+        "token_id": token.id,
+        "client_id": client.id,
+        "secret_id": secret.id,
+        "entry_id": entry,
+    }
+    admin, viewer = await console.signed_in("admin"), await console.signed_in("viewer")
+    stolen = csrf_in((await viewer.get("/console")).text)
+    before = await console.store.admin_changes.list(limit=200)
+    found = forms(console.app)
+    assert set(found) > READING
+    for form in found:
+        path = form.format_map(known)
+        for data in ({"label": "x"}, {"csrf": ""}, {"csrf": "x" * 43}, {"csrf": stolen}):
+            answer = await admin.post(path, data=data)
+            assert answer.status_code == 403, (path, data)
+            assert "out of date" in answer.text
+        if form not in READING:
+            answer = await viewer.post(path, data={"csrf": stolen})
+            assert answer.status_code == 403, path
+            assert "only reads" in answer.text
+    assert await console.store.admin_changes.list(limit=200) == before
+    assert await console.store.journal.get(entry) is not None
+    await console.rig.store.journal.end([entry])
+    await console.rig.store.clients.remove(client.id)
 
 
 async def test_what_others_named_is_shown_as_text(console: ConsoleRig) -> None:
@@ -214,7 +269,7 @@ async def test_nothing_of_the_console_is_at_the_scim_port(console: ConsoleRig) -
 
 async def test_the_licence_of_what_is_vendored_lies_beside_it() -> None:
     static = Path(app.console.__file__).parent / "static"
-    for script in sorted(await asyncio.to_thread(lambda: list(static.glob("*.js")))):
+    for script in sorted(await asyncio.to_thread(lambda: list(static.glob("*.min.js")))):
         licence = script.with_name(script.name.replace(".min.js", ".LICENSE.txt"))
         assert "Permission to use" in licence.read_text()
 

@@ -232,6 +232,61 @@ async def test_forms_of_other_sites_are_refused(either: ConsoleRig, headers: dic
     assert await is_in(browser)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1:9090", "[::1]:9090", "10.0.0.7", "localhost:9090", "LOCALHOST"),
+        *("x.localhost", "console.test", "Console.Test:443", "console.test."),
+    ],
+)
+async def test_the_console_answers_under_addresses_and_its_own_names(either: ConsoleRig, host: str) -> None:
+    answer = await either.browser().get("/console/sign-in", headers={"host": host})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.test", "evil.test:9090", "127.0.0.1.evil.test", "localhost.evil.test", "notlocalhost"),
+        *("", "console.test.evil.test", "[::1", "evil.test@127.0.0.1", "0x7f000001"),
+    ],
+)
+async def test_under_other_names_nothing_is_shown(either: ConsoleRig, host: str) -> None:
+    token, secret = await either.token("admin", label="Grace")
+    browser = await either.signed_in("admin")
+    for path in ("/console", "/console/sign-in", "/console/requests", "/console/static/console.css"):
+        answer = await browser.get(path, headers={"host": host})
+        assert answer.status_code == 421, path
+        assert "SCIM_BRIDGE_ADMIN_HOSTS" in answer.text
+        assert "Grace" not in answer.text
+    form = {"token": secret}
+    answer = await browser.post("/console/sign-in", data=form, headers={"host": host})
+    assert answer.status_code == 421
+    assert "set-cookie" not in answer.headers
+    used = {t.id: t.last_used_at for t in await either.store.admin_tokens.list()}
+    assert used[token.id] is None
+
+
+async def test_a_sign_in_leaves_no_session_that_was_there_before(either: ConsoleRig) -> None:
+    browser = await either.signed_in("viewer")
+    former = browser.cookies[COOKIE]
+    _, secret = await either.token("admin")
+    answer = await browser.post("/console/sign-in", data={"token": secret})
+    assert answer.status_code == 303
+    assert browser.cookies[COOKIE] != former
+    other = either.browser()
+    other.cookies.set(COOKIE, former, domain="console.test", path="/console")
+    assert not await is_in(other)
+    # One that somebody else has chosen does not become a session by signing in.
+    fixed = either.browser()
+    fixed.cookies.set(COOKIE, "chosen", domain="console.test", path="/console")
+    answer = await fixed.post("/console/sign-in", data={"token": secret})
+    assert "chosen" not in answer.headers["set-cookie"]
+    thief = either.browser()
+    thief.cookies.set(COOKIE, "chosen", domain="console.test", path="/console")
+    assert not await is_in(thief)
+
+
 async def test_a_browser_without_fetch_metadata_is_known_by_its_origin(either: ConsoleRig) -> None:
     browser = await either.signed_in(**{"sec-fetch-site": ""})
     assert await is_in(browser)

@@ -248,7 +248,7 @@ async def test_the_overview_draws_the_last_hours(either: ConsoleRig) -> None:
     assert re.search(r"\d+ requests in the last 24 hours, \d+ of them failed", page)
     assert page.count('<svg class="chart"') >= 4
     assert 'class="bad"' in page
-    assert '<a href="/console/requests?cause=not-found">not-found</a>' in page
+    assert 'href="/console/requests?cause=not-found">not-found</a>' in page
     assert ADVICE["not-found"] in page
     share = re.search(rf">{connection.name}</a></th>\s*<td[^>]*>(\d+)</td>\s*<td[^>]*>(\d+)</td>", page)
     assert share is not None

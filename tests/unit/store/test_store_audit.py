@@ -266,6 +266,40 @@ async def test_hours_add_up(store: Store) -> None:
     assert by_day[0].call_buckets == (1, 0, 1, 0, 0, 0, 1, 0)
 
 
+async def test_old_hours_are_added_up_to_days(store: Store) -> None:
+    """Of two days that are long over, and of the present one, which stays as it is."""
+    now = datetime.now(UTC).replace(minute=30)
+    ok, bad = record(), record(status=409, cause="conflict")
+    for at in (NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=13), now):
+        found, failed = replace(ok, at=at), replace(bad, at=at)
+        await store.audit.append([entry(found, call_s=(0.004, 2.0), failed_calls=1), entry(failed)])
+
+    async def counted() -> list[tuple[object, ...]]:
+        return [
+            (h.hour, h.facet, h.requests, h.calls, h.failed_calls, h.request_buckets, h.call_buckets)
+            for h in await store.audit.hours(AuditFilter(), step_h=24)
+        ]
+
+    before, share = await counted(), await store.audit.failure_share(AuditFilter())
+    longest = [h.longest_call_s for h in await store.audit.hours(AuditFilter(), step_h=24)]
+    assert len(await store.audit.hours(AuditFilter())) == 8
+    assert await store.audit.prune(older_than=None, max_records=None) == 0
+    hours = await store.audit.hours(AuditFilter())
+    day = NOON - timedelta(hours=12)
+    present = now.replace(minute=0, second=0, microsecond=0)
+    assert [h.hour for h in hours] == [
+        each for each in (day, day + timedelta(days=1), present) for _ in range(2)
+    ]
+    assert await counted() == before
+    assert [h.longest_call_s for h in await store.audit.hours(AuditFilter(), step_h=24)] == longest
+    assert await store.audit.failure_share(AuditFilter()) == share
+    # What comes late is added to its day.
+    await store.audit.append([entry(replace(ok, at=NOON + timedelta(hours=2)))])
+    await store.audit.prune(older_than=None, max_records=None)
+    assert [h.hour for h in await store.audit.hours(AuditFilter())] == [h.hour for h in hours]
+    assert (await store.audit.hours(AuditFilter(cause="")))[0].requests == 3
+
+
 @pytest.mark.parametrize(
     ("requests", "failures", "quarantined"),
     [
