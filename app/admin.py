@@ -47,6 +47,7 @@ def create_admin(services: Services) -> Litestar:
             store=services.store,
             operating=Operating(services.store),
             explainer=services.explainer,
+            dry_runs=services.dry_runs,
             indexing=services.indexing,
             context_of=context_of,
             read_search=read_search,

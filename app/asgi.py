@@ -11,43 +11,20 @@ from litestar import Litestar
 
 from app.admin import create_admin
 from app.bridge.audit import AuditTrail, Rules
-from app.bridge.bulk import Bulk
-from app.bridge.bulk_endpoints import Endpoint, GroupEndpoint, UserEndpoint
+from app.bridge.composition import Ground, compose
 from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
+from app.bridge.dry_runs import DryRuns
 from app.bridge.events import PlatformEvents
 from app.bridge.explaining import Explainer
-from app.bridge.forgetting import Forgetting
-from app.bridge.group_backend import GroupBackend
-from app.bridge.group_guard import GroupGuard
-from app.bridge.group_resources import GroupResources
 from app.bridge.group_search import GroupSearch
-from app.bridge.groups import Groups
 from app.bridge.indexing import Indexing
 from app.bridge.journaling import Journaling
-from app.bridge.local_groups import StoredGroups
 from app.bridge.locks import KeyedLocks
-from app.bridge.matching import Matching
-from app.bridge.platform_group_writes import GROUP_CREATE, GROUP_UPDATE, PlatformGroups
-from app.bridge.recovery import Recovery, Times
-from app.bridge.resources import Resources
-from app.bridge.search import Search
+from app.bridge.recovery import Times
 from app.bridge.story import Stories
 from app.bridge.sweeping import Sweeper
-from app.bridge.unique_values import UniqueValues
 from app.bridge.upkeep import Schedule, Upkeep
-from app.bridge.user_calls import UserCalls
-from app.bridge.user_guard import UserGuard
-from app.bridge.user_recovery import UserRecovery
-from app.bridge.user_writing import (
-    USER_CREATE,
-    USER_DELETE,
-    USER_RETIRE,
-    USER_REVIVE,
-    USER_UPDATE,
-    UserWriter,
-)
-from app.bridge.users import Users
 from app.config import PREFIX, Settings, SettingsError
 from app.observing.access_log import AccessLog
 from app.observing.counting import Counting
@@ -288,7 +265,6 @@ async def _services(
         contexts.of(connection, "")
     # Several replicas share a PostgreSQL; a SQLite file belongs to one.
     locks = KeyedLocks(store.leases if store.db.dialect == "postgresql" else None, settle_s=settings.settle_s)
-    resources = Resources(store.local_groups)
     indexing = Indexing(platform, store.index)
     sweeper = Sweeper(platform, store.index, indexing, store.leases, calls_per_second=settings.index_rate)
     upkeep = Upkeep(
@@ -298,57 +274,32 @@ async def _services(
         Schedule(sweep_s=settings.index_sweep_s, refresh_s=settings.index_refresh_s),
         wait_s=settings.link_wait_s,
     )
-    matching = Matching(platform, store.links, resources, indexing, upkeep)
     journaling = Journaling(
         store.journal,
         settle_s=settings.settle_s,
         owner=new_id("own"),
     )
     group_client = GroupClient(platform, path=settings.platform_groups_path)
-    calls = UserCalls(platform, group_client)
-    forgetting = Forgetting(store, indexing)
-    user_recovery = UserRecovery(calls, resources, indexing, forgetting)
-    platform_groups = PlatformGroups(platform, group_client, store.index, store.group_records, journaling)
-    recovery = Recovery(
-        journaling,
-        locks,
-        usable,
-        {
-            USER_CREATE: user_recovery.create,
-            USER_UPDATE: user_recovery.update,
-            USER_DELETE: user_recovery.delete,
-            USER_RETIRE: user_recovery.retire,
-            USER_REVIVE: user_recovery.revive,
-            GROUP_CREATE: platform_groups.recover_create,
-            GROUP_UPDATE: platform_groups.recover_update,
-        },
-        Times(
+    ground = Ground(
+        store=store,
+        platform=platform,
+        group_client=group_client,
+        group_model=group_model(),
+        locks=locks,
+        indexing=indexing,
+        upkeep=upkeep,
+        journaling=journaling,
+        contexts=usable,
+        times=Times(
             tick_s=settings.journal_tick_s,
             attempts=settings.journal_attempts,
             keep_s=settings.journal_keep_s,
         ),
-        stories,
+        stories=stories,
+        scan_limit=settings.scan_limit,
+        bulk_concurrency=settings.bulk_concurrency,
     )
-    guard = UserGuard(platform, store.index, indexing, store.deprovisionings)
-    writer = UserWriter(calls, resources, matching, indexing, forgetting, journaling, guard)
-    search = Search(platform, store.index, resources, matching, indexing, scan_limit=settings.scan_limit)
-    unique = UniqueValues(search, locks)
-    users = Users(calls, resources, matching, locks, forgetting, journaling, writer, recovery, guard, unique)
-    model = group_model()
-    backends: dict[str, GroupBackend] = {
-        "platform": platform_groups,
-        "local": StoredGroups(platform, store.local_groups, store.group_records),
-    }
-    groups = Groups(
-        GroupResources(backends, store.group_records),
-        store.group_records,
-        locks,
-        model,
-        GroupGuard(platform, backends, store),
-        journaling,
-        recovery,
-    )
-    endpoints: dict[str, Endpoint] = {"Users": UserEndpoint(users), "Groups": GroupEndpoint(groups)}
+    cases = compose(ground)
     audit = AuditTrail(
         store.audit,
         Rules(
@@ -358,22 +309,25 @@ async def _services(
             max_records=settings.audit_max_rows,
         ),
     )
-    health.add("journal", recovery.reason)
+    health.add("journal", cases.recovery.reason)
     health.add("audit", audit.reason)
     stories.add(audit)
     return Services(
         settings=settings,
         store=store,
         contexts=contexts,
-        users=users,
-        recovery=recovery,
-        search=search,
-        explainer=Explainer(platform, resources, search),
+        users=cases.users,
+        recovery=cases.recovery,
+        search=cases.search,
+        explainer=Explainer(platform, cases.resources, cases.search),
+        dry_runs=DryRuns(ground, sweeper, user_include=settings.platform_user_include),
         doctor=Doctor(platform, group_client),
-        groups=groups,
-        group_search=GroupSearch(backends, store, model, list_limit=settings.group_list_limit),
-        group_model=model,
-        bulk=Bulk(endpoints, concurrency=settings.bulk_concurrency),
+        groups=cases.groups,
+        group_search=GroupSearch(
+            cases.backends, store, ground.group_model, list_limit=settings.group_list_limit
+        ),
+        group_model=ground.group_model,
+        bulk=cases.bulk,
         indexing=indexing,
         sweeper=sweeper,
         upkeep=upkeep,

@@ -37,6 +37,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Whether searches use the bridge's index; else only what the platform's lists can do, in bounds."""
     explains: bool
     """Whether the client may ask how a search would be answered."""
+    dry_runs: bool
+    """Whether the client may have its writes rehearsed."""
     group_patch_answers: bool
     """Whether PATCH on a group answers with the resource instead of 204."""
     deprovision: Literal["delete", "disable", "refuse"]

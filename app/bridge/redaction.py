@@ -18,7 +18,7 @@ from app.mapping.masking import mask_detail
 from app.mapping.sensitivity import MASK, Sensitivity
 from app.mapping.users import UserMapping
 from app.planning.printer import print_plan
-from app.platform.recording import CallMade, template_of
+from app.platform.recording import CallMade, CallPlanned, template_of
 from app.scim.filter import print_filter
 from app.scim.schema import entitlement_model, group_model, role_model
 from app.store.audit import hash_key
@@ -115,8 +115,10 @@ class Redaction:
             cause=story.cause,
             changed=story.changed,
             dry_run=story.dry_run,
-            calls=_calls(calls, personal) if calls else (),
-            call_count=len(calls),
+            calls=(
+                _calls(calls, personal) + _planned(story.planned, personal) if calls or story.planned else ()
+            ),
+            call_count=len(calls) + len(story.planned),
             platform_s=round(sum([call.ms for call in calls]) / 1000, 6),
             body=body,
         )
@@ -250,6 +252,16 @@ def _calls(calls: Sequence[CallMade], personal: bool) -> tuple[AuditCall, ...]:
                 duration_s=round(call.ms / 1000, 6),
                 attempt=before + 1,
             )
+        )
+    return tuple(shown)
+
+
+def _planned(calls: Sequence[CallPlanned], personal: bool) -> tuple[AuditCall, ...]:
+    shown = []
+    for call in calls[:_CALLS]:
+        path, template = _shown_path(call.path, personal)
+        shown.append(
+            AuditCall(method=call.method, path=path, template=template, duration_s=0.0, planned=True)
         )
     return tuple(shown)
 

@@ -18,7 +18,7 @@ import msgspec
 from app.bridge.causes import cause_of
 from app.bridge.context import Context
 from app.planning.plan import Plan
-from app.platform.recording import CallMade, Recording
+from app.platform.recording import CallMade, CallPlanned, Recording
 from app.platform.tracing import Trace
 from app.scim.errors import ScimError
 from app.store.audit_records import Actor
@@ -41,7 +41,7 @@ _ALONE = ("Me", "Bulk")
 class Story(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request that has been answered, with all that was told of it.
 
-    What `raw` and `calls` hold is not masked: only `redaction` may write it down.
+    What `raw`, `calls` and `planned` hold is not masked: only `redaction` may write it down.
     """
 
     at: datetime
@@ -76,6 +76,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dry_run: bool
     calls: Sequence[CallMade]
     """Platform calls in the order of their answers."""
+    planned: Sequence[CallPlanned]
+    """What a dry run would have sent, in order."""
     raw: Raw
     trace: Trace | None = None
     """None where requests are not traced."""
@@ -181,6 +183,7 @@ class Telling:
             dry_run=self.dry_run,
             calls=self.recording.calls,
             trace=self.recording.trace,
+            planned=self.recording.planned,
             raw=Raw(
                 body=self.body,
                 filter=self.filter,

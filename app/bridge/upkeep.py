@@ -85,7 +85,7 @@ class Upkeep:
             task = self._start(context, view)
             left_s = patience_ends - time.monotonic()
             if left_s <= 0:
-                raise _not_yet(view)
+                raise not_yet(view)
             await asyncio.wait({task}, timeout=left_s)
             # What stopped the sweep stops the lookup. Another process's sweep is waited for.
             if task.done() and not task.result():
@@ -166,7 +166,8 @@ def _log_failure(work: str, context: Context | None, error: BaseException) -> No
     _log.warning(f"{work} interrupted", **of, error=str(error))
 
 
-def _not_yet(view: View) -> ServiceUnavailable:
+def not_yet(view: View) -> ServiceUnavailable:
+    """What a lookup is told that needs all users to have been read."""
     place = view.sweep
     so_far = f" ({place.listed} of {place.total} so far)" if place is not None and place.total else ""
     return ServiceUnavailable(

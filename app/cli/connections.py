@@ -71,6 +71,9 @@ def add_connection(
     explain: Annotated[
         bool, typer.Option("--explain", help="Let the client ask how a search is answered.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--allow-dry-run", help="Let the client ask what a write would do.")
+    ] = False,
     deprovision: Annotated[
         Deprovision, typer.Option(help="What DELETE of a user does; disable: hidden from SCIM, not gone.")
     ] = "delete",
@@ -107,6 +110,7 @@ def add_connection(
         group_patch="resource" if group_patch_answers else "no-content",
         search="live" if live_search else "indexed",
         explain=explain,
+        dry_run=dry_run,
         requests_per_second=requests_per_second,
         request_burst=request_burst,
         deprovision=deprovision,

@@ -14,6 +14,7 @@ from app.cli.bench.command import bench_app
 from app.cli.clients import client_app
 from app.cli.connections import connection_app, token_app
 from app.cli.doctor import doctor_command
+from app.cli.dry_running import dry_run_command
 from app.cli.explaining import explain_command
 from app.cli.federation import federation_app
 from app.cli.indexing import reindex_command
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("serve")(serve_command)
 app.command("platform")(platform_command)
 app.command("explain")(explain_command)
+app.command("dry-run")(dry_run_command)
 app.command("doctor")(doctor_command)
 app.command("audit")(audit_command)
 app.command("reindex")(reindex_command)

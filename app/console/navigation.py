@@ -23,6 +23,7 @@ PLACES = (
     Place(label="Connections", path="/console/connections"),
     Place(label="Mapping", path="/console/mapping"),
     Place(label="Explain", path="/console/explain"),
+    Place(label="Dry run", path="/console/dry-run"),
     Place(label="Journal", path="/console/journal"),
     Place(label="Changes", path="/console/changes"),
 )

@@ -25,6 +25,7 @@ MEANINGS: Mapping[str, str] = {
     "group_patch": "A PATCH of a group answers 204 (no-content), or 200 with the group (resource).",
     "search": "Searches use the bridge's index (indexed), or only the platform's own lists (live).",
     "explain": "The client may ask how a search would be answered.",
+    "dry_run": "The client may ask what a write would do, without having it done.",
     "requests_per_second": "Rate limit in place of the setting's; 0: none. Empty: the setting's.",
     "request_burst": "Requests at once in place of the setting's. Empty: the setting's.",
     "deprovision": "What a DELETE of a user does: delete it, disable and hide it, or be refused.",

@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from app.bridge.context import Context
+from app.bridge.dry_runs import DryRuns
 from app.bridge.explaining import Explainer
 from app.bridge.indexing import Indexing
 from app.bridge.operating import Operating
@@ -53,6 +54,7 @@ class ConsoleServices(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     operating: Operating
     explainer: Explainer
+    dry_runs: DryRuns
     indexing: Indexing
     context_of: Callable[[Connection], Context]
     """Raises `MappingError` or `ValueError` where the connection cannot be used."""

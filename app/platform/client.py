@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -18,6 +19,7 @@ from app.platform.errors import PlatformError, Throttled, Unauthenticated, Unava
 from app.platform.exchange import Exchange, name_of
 from app.platform.gate import Gate
 from app.platform.recording import CallMade
+from app.platform.rehearsal import Rehearsal
 from app.platform.retry import RetryPolicy
 from app.platform.transport import MAX_ANSWER_BYTES, Transport
 from app.wire.users import (
@@ -88,6 +90,7 @@ class PlatformClient:
         self._gate = Gate(max_concurrency, clock=self._clock, sleep=self._retry.sleep)
         self._breaker = breaker or Breaker(clock=self._clock)
         self._include = f"?include={quote(user_include)}" if user_include else ""
+        self._rehearsal: Rehearsal | None = None
 
     @property
     def state(self) -> Circuit:
@@ -98,6 +101,12 @@ class PlatformClient:
     def load(self) -> tuple[int, int]:
         """Calls under way, and calls that wait for their turn."""
         return self._gate.load
+
+    def rehearsed(self, rehearsal: Rehearsal) -> Self:
+        """This client, with writes that go to a rehearsal instead; reads show what came of them."""
+        twin = copy.copy(self)
+        twin._rehearsal = rehearsal
+        return twin
 
     async def get_user(self, tenant_id: str, user_id: str) -> PlatformUser:
         """`GET …/users/{user_id}`; `Missing` where there is none."""
@@ -165,6 +174,23 @@ class PlatformClient:
         doing the call twice is harmless.
         """
         content = None if body is None else _ENCODER.encode(body)
+        if self._rehearsal is not None:
+            return await self._rehearsal.answer(self._get, method, path, content, resource_id)
+        return await self._send(method, path, content, expect, resource_id, idempotent=idempotent)
+
+    async def _get(self, path: str, resource_id: str | None) -> bytes:
+        return await self._send("GET", path, None, 200, resource_id, idempotent=True)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        expect: int,
+        resource_id: str | None,
+        *,
+        idempotent: bool,
+    ) -> bytes:
         deadline = self._clock() + self._timeout_s
         attempt = partial(self._attempt, method, path, content, expect, resource_id, deadline)
         try:

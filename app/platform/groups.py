@@ -30,7 +30,7 @@ class GroupClient:
     def __init__(self, platform: PlatformClient, *, path: str) -> None:
         """`path` is the collection's path with `{tenant_id}` in it."""
         self._platform = platform
-        self._path = path
+        self.path = path
 
     async def get(self, tenant_id: str, group_id: str) -> PlatformGroup:
         """One group; `Missing` where there is none."""
@@ -100,7 +100,7 @@ class GroupClient:
         return True
 
     def _all(self, tenant_id: str) -> str:
-        return self._path.replace("{tenant_id}", quote(tenant_id, safe=""))
+        return self.path.replace("{tenant_id}", quote(tenant_id, safe=""))
 
     def _one(self, tenant_id: str, group_id: str) -> str:
         return f"{self._all(tenant_id)}/{quote(group_id, safe='')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from typing import Any
 
 import msgspec
 
@@ -30,13 +31,26 @@ class CallMade(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """Of a call that is traced, when it began: nanoseconds since 1970."""
 
 
+class CallPlanned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A write that a rehearsal would have made."""
+
+    method: str
+    path: str
+    """With query."""
+    body: Any
+    """As JSON values, not masked; None for no body."""
+    kept: frozenset[str] = frozenset()
+    """Keys of `custom_attributes` that are only sent to stay as they are."""
+
+
 class Recording:
     """The calls of one request, and what ties them to it."""
 
-    __slots__ = ("calls", "correlation_id", "trace")
+    __slots__ = ("calls", "correlation_id", "planned", "trace")
 
     def __init__(self, correlation_id: str | None = None) -> None:
         self.calls: list[CallMade] = []
+        self.planned: list[CallPlanned] = []
         self.correlation_id = correlation_id
         """Sent to the platform with every call; None where there is none."""
         self.trace: Trace | None = None
@@ -59,6 +73,7 @@ def recorded() -> Iterator[list[CallMade]]:
         _recording.reset(token)
         if outer is not None:
             outer.calls += inner.calls
+            outer.planned += inner.planned
 
 
 def record(recording: Recording) -> Token[Recording | None]:

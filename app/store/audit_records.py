@@ -36,6 +36,8 @@ class AuditCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     duration_s: float
     attempt: int = 1
     """From 1; above where the same call had failed before."""
+    planned: bool = False
+    """A dry run would have made it; it was not made, and has neither status nor duration."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -87,8 +89,9 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     changed: tuple[str, ...] = ()
     """Names of the attributes that a write changed, or was to change."""
     dry_run: bool = False
+    """Nothing was changed: the client has asked what would be."""
     calls: tuple[AuditCall, ...] = ()
-    """The first platform calls; `call_count` tells how many there were."""
+    """The first platform calls, then those that a dry run would have made; `call_count` tells how many."""
     call_count: int = 0
     platform_s: float = 0.0
     """Time of all platform calls together; some may have run side by side."""

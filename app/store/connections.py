@@ -72,6 +72,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether searches use the bridge's index, or only the platform's own lists, read within bounds."""
     explain: bool = False
     """Whether the client may ask how a search would be answered (`SCIM-Bridge-Explain`)."""
+    dry_run: bool = False
+    """Whether the client may have a write rehearsed in place of carried out (`SCIM-Bridge-Dry-Run`)."""
     requests_per_second: float | None = None
     """The rate limit in place of the setting's; 0: none."""
     request_burst: int | None = None

@@ -59,6 +59,19 @@ class SizeNeeded(msgspec.Struct, frozen=True, kw_only=True):
     """Users that were counted and deleted: they belong to the size that a share is taken of."""
 
 
+def decide(
+    limits: GuardLimits, counted: int, removed: int, size: int | None, now: datetime
+) -> Counted | Stopped | SizeNeeded:
+    """Whether one more may be counted, after so many; `size` is as for `Deprovisionings.count`."""
+    used_up = counted >= limits.number
+    if used_up and (limits.share or limits.least_size) and size is None:
+        return SizeNeeded(removed=removed)
+    of_all = size or 0
+    if used_up and of_all >= limits.least_size and counted + 1 > limits.share * of_all:
+        return Stopped(at=now, counted=counted)
+    return Counted(new=True)
+
+
 class Deprovisionings:
     """The counts of all connections."""
 
@@ -88,17 +101,14 @@ class Deprovisionings:
                 return stop
             numbers = select(func.count(), func.count().filter(_counted.removes)).where(of_connection)
             counted, removed = (await db.execute(numbers.select_from(deprovisionings))).one()
-            used_up = counted >= limits.number
-            if used_up and (limits.share or limits.least_size) and size is None:
-                return SizeNeeded(removed=removed)
-            of_all = size or 0
-            if used_up and of_all >= limits.least_size and counted + 1 > limits.share * of_all:
+            decision = decide(limits, counted, removed, size, now)
+            if isinstance(decision, Stopped):
                 row = {"connection_id": connection_id, "at": now, "counted": counted}
                 await db.execute(self._db.insert(deprovisioning_stops).values(row))
-                return Stopped(at=now, counted=counted)
-            row = {"connection_id": connection_id, "user_id": user_id, "at": now, "removes": removes}
-            await db.execute(self._db.insert(deprovisionings).values(row))
-            return Counted(new=True)
+            elif isinstance(decision, Counted):
+                row = {"connection_id": connection_id, "user_id": user_id, "at": now, "removes": removes}
+                await db.execute(self._db.insert(deprovisionings).values(row))
+            return decision
 
     async def forget(self, connection_id: str, user_id: str) -> None:
         """Take a user out of the count: the platform refused. A stop that rested on it is decided anew."""

@@ -168,8 +168,8 @@ class LocalGroups:
         InvalidRecord for a name that is empty or cannot be stored or a member's id outside its form.
         `also` is done in the same transaction.
         """
-        _check_name(name)
-        wanted = _by_id(members)
+        check_name(name)
+        wanted = members_by_id(members)
         now = self._clock()
         group = LocalGroup(id=self._ids("grp"), name=name, created_at=now, updated_at=now)
         async with self._db.write() as db:
@@ -179,7 +179,7 @@ class LocalGroups:
             with _name_taken(name):
                 await db.execute(
                     insert(local_groups).values(
-                        tenant_id=tenant_id, name_key=_name_key(name), **msgspec.structs.asdict(group)
+                        tenant_id=tenant_id, name_key=name_key(name), **msgspec.structs.asdict(group)
                     )
                 )
             await self._add(db, tenant_id, group.id, joining, now)
@@ -197,7 +197,7 @@ class LocalGroups:
 
     async def by_name(self, tenant_id: str, name: str) -> LocalGroup | None:
         """Find a group by name, without case."""
-        statement = select(*_GROUP).where(_groups.tenant_id == tenant_id, _groups.name_key == _name_key(name))
+        statement = select(*_GROUP).where(_groups.tenant_id == tenant_id, _groups.name_key == name_key(name))
         async with self._db.read() as db:
             row = (await db.execute(statement)).first()
         return None if row is None else _decode(row)
@@ -211,7 +211,7 @@ class LocalGroups:
         """
         chosen = [_groups.tenant_id == tenant_id]
         if name is not None:
-            chosen.append(_groups.name_key == _name_key(name))
+            chosen.append(_groups.name_key == name_key(name))
         total = select(func.count().label("total")).select_from(local_groups).where(*chosen).subquery()
         page = select(*_GROUP).where(*chosen).order_by(*_ORDER).limit(limit).offset(offset).subquery()
         # The total is answered also where the window is empty.
@@ -252,12 +252,12 @@ class LocalGroups:
         MembershipCycle unless groups may be in a circle (`circular`), or InvalidRecord as `create` does.
         """
         if name is not None:
-            _check_name(name)
-        adding = _by_id(add)
+            check_name(name)
+        adding = members_by_id(add)
         leaving = {member_id for member_id in remove if _ID.fullmatch(member_id)} - adding.keys()
         whole: dict[str, LocalMember] | None = None
         if only is not None:
-            staying = {key: member for key, member in _by_id(only).items() if key not in leaving}
+            staying = {key: member for key, member in members_by_id(only).items() if key not in leaving}
             whole = staying | adding
         wanted = adding if whole is None else whole
         this = {"of_tenant": tenant_id, "of_group": group_id}
@@ -284,7 +284,7 @@ class LocalGroups:
             if renamed or added or removed:
                 values: dict[str, Any] = {"updated_at": now}
                 if renamed and name is not None:
-                    values |= {"name": name, "name_key": _name_key(name)}
+                    values |= {"name": name, "name_key": name_key(name)}
                 with _name_taken(name):
                     await db.execute(_UPDATE.values(**values), this)
             if also is not None:
@@ -484,7 +484,8 @@ async def _without_lost_groups(
     return [member for member in chosen if member.type == "User" or member.id in existing]
 
 
-def _by_id(members: Iterable[LocalMember]) -> dict[str, LocalMember]:
+def members_by_id(members: Iterable[LocalMember]) -> dict[str, LocalMember]:
+    """Each member once, the first of those given twice; raises InvalidRecord for what cannot be stored."""
     chosen: dict[str, LocalMember] = {}
     for member in members:
         if not _ID.fullmatch(member.id):
@@ -495,12 +496,14 @@ def _by_id(members: Iterable[LocalMember]) -> dict[str, LocalMember]:
     return chosen
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise InvalidRecord for what can be no group's name."""
     if not name.strip() or not is_storable(name):
         raise InvalidRecord("a group's name is not empty and has neither NUL nor lone surrogates")
 
 
-def _name_key(name: str) -> str:
+def name_key(name: str) -> str:
+    """What two names have in common that are one."""
     folded = unicodedata.normalize("NFC", name).casefold()
     return bounded_key(unicodedata.normalize("NFC", folded))
 

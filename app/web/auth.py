@@ -12,6 +12,7 @@ from app.bridge.context import Context
 from app.bridge.telling import tell_connection, tell_context, tell_token
 from app.scim.dialect import Tolerance
 from app.scim.errors import Forbidden, NotAcceptable, NotFound, Unauthorized
+from app.web.dry_runs import prepare
 from app.web.headers import header
 from app.web.negotiation import acceptable
 from app.web.paths import BASE_PATH, hides_slash
@@ -77,6 +78,7 @@ class Authentication(ASGIMiddleware):
         tell_context(context)
         if not context.dialect.allows(Tolerance.ANY_ACCEPT) and not acceptable(scope):
             raise NotAcceptable("answers are application/scim+json or application/json: accept one of them")
+        prepare(scope, context, services.dry_runs)
         await next_app(scope, receive, send)
 
 

@@ -20,6 +20,7 @@ from app.scim.errors import PayloadTooLarge
 from app.scim.messages import BULK_RESPONSE, error_body
 from app.web.auth import context_of
 from app.web.bulk_stories import BulkStories
+from app.web.dry_runs import DRY_RUN, SAID, is_dry_run, is_made_up, report_of, writing
 from app.web.exceptions import explained
 from app.web.requests import read_json
 from app.web.responses import scim_response
@@ -51,9 +52,9 @@ async def bulk(request: ScimRequest) -> ASGIApp:
         answer_at=begun + _ANSWER_AFTER * settings.handling_timeout_s,
     )
     guard = BulkStories(services.stories, context)
-    report = await services.bulk.run(context, message, guard, allowance)
+    report = await writing(request.scope).bulk.run(context, message, guard, allowance)
     guard.end(message.operations, report.outcomes)
-    answer = _answer(request, context, message, report)
+    answer = _answer(request, context, message, report, guard)
     return _Lasting(answer, report.under_way) if report.under_way else answer
 
 
@@ -69,20 +70,27 @@ async def _read(request: ScimRequest, settings: Settings) -> object:
         raise
 
 
-def _answer(request: ScimRequest, context: Context, message: BulkRequest, report: Report) -> ASGIApp:
+def _answer(
+    request: ScimRequest, context: Context, message: BulkRequest, report: Report, stories: BulkStories
+) -> ASGIApp:
     outcomes = _referenced(context, report.outcomes)
+    dry = is_dry_run(request.scope)
+    headers = SAID if dry else {}
     waits = [o.error.retry_after_s for o in outcomes if isinstance(o, Failed) and o.error.retry_after_s]
     return scim_response(
         request,
         {
             "schemas": [BULK_RESPONSE],
             "Operations": [
-                _shown(operation, outcome, context, report)
+                {
+                    **_shown(operation, outcome, context, report, dry=dry),
+                    **(_rehearsed(operation, outcome, context, stories) if dry else {}),
+                }
                 for operation, outcome in zip(message.operations, outcomes, strict=True)
                 if outcome is not None
             ],
         },
-        headers={"Retry-After": str(max(waits))} if waits else None,
+        headers={**headers, "Retry-After": str(max(waits))} if waits else headers,
     )
 
 
@@ -100,7 +108,9 @@ def _referenced(context: Context, outcomes: Sequence[Outcome | None]) -> list[Ou
     ]
 
 
-def _shown(operation: BulkOperation, outcome: Outcome, context: Context, report: Report) -> dict[str, Any]:
+def _shown(
+    operation: BulkOperation, outcome: Outcome, context: Context, report: Report, *, dry: bool
+) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if operation.method is not None:
         shown["method"] = operation.method
@@ -109,9 +119,9 @@ def _shown(operation: BulkOperation, outcome: Outcome, context: Context, report:
     resource = outcome.id if isinstance(outcome, Done) else operation.target
     if resource is None and operation.target_reference is not None:
         resource = report.ids.get(operation.target_reference)
-    if isinstance(outcome, Done) and outcome.version is not None:
+    if isinstance(outcome, Done) and outcome.version is not None and not dry:
         shown["version"] = outcome.version
-    if resource is not None:
+    if resource is not None and not is_made_up(resource):
         shown["location"] = f"{context.base_url}/{operation.endpoint}/{quote(resource, safe='')}"
     if isinstance(outcome, Failed):
         shown["response"] = error_body(outcome.error, outcome.reference)
@@ -119,6 +129,16 @@ def _shown(operation: BulkOperation, outcome: Outcome, context: Context, report:
     else:
         shown["status"] = str(outcome.status)
     return shown
+
+
+def _rehearsed(
+    operation: BulkOperation, outcome: Outcome, context: Context, stories: BulkStories
+) -> dict[str, Any]:
+    """What an operation would have come to."""
+    told = stories.told.get(operation.index, [])
+    calls = [call for story in told for call in story.recording.planned]
+    status = outcome.error.status if isinstance(outcome, Failed) else outcome.status
+    return {DRY_RUN: report_of(context, status, told[-1].changed if told else (), calls)}
 
 
 class _Lasting:

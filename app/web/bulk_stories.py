@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from app.bridge.bulk_endpoints import Done, Failed, Outcome
 from app.bridge.context import Context
-from app.bridge.story import Stories, Story
+from app.bridge.story import Stories, Story, Telling
 from app.bridge.telling import tell_body, within
 from app.scim.bulk import BulkOperation
 from app.scim.errors import Uniqueness
@@ -26,12 +26,16 @@ class BulkStories:
         self._taken: dict[int, Story] = {}
         """Of operations whose name is taken: they may be tried again when another one has freed it."""
         self._ended = False
+        self.told: dict[int, list[Telling]] = {}
+        """What was told of each operation; of one that had to be completed, both times."""
 
     async def __call__(self, operation: BulkOperation, work: Awaitable[Done]) -> Outcome:
         """Carry out an operation."""
         self._begun.add(operation.index)
-        self._taken.pop(operation.index, None)
+        if self._taken.pop(operation.index, None) is not None:
+            self.told.pop(operation.index)
         with within(operation.method or "", _path(operation)) as story:
+            self.told.setdefault(operation.index, []).append(story)
             try:
                 done = await work
             except Exception as exc:  # noqa: BLE001 - one operation's error must not end the others

@@ -128,6 +128,7 @@ def resolve(connection: Connection, base_url: str, mappings: Path | None) -> Con
         groups=policies.groups,
         indexed=policies.search == "indexed",
         explains=policies.explain,
+        dry_runs=policies.dry_run,
         group_patch_answers=policies.group_patch == "resource",
         audits_personal=policies.audit_values == "personal",
         deprovision=policies.deprovision,

@@ -34,6 +34,7 @@ from app.scim.messages import error_body
 from app.store.errors import StoreError
 from app.web import webhooks
 from app.web.auth import InsufficientScope, challenge
+from app.web.dry_runs import DRY_RUN, SAID, is_dry_run, told
 from app.web.negotiation import JSON, media_type
 from app.web.oauth import is_oauth
 from app.web.oauth.endpoint import NOT_STORED
@@ -86,6 +87,9 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     body = oauth_body(error, reference) if is_token else error_body(error, reference)
+    if context is not None and is_dry_run(request.scope):
+        body = {**body, DRY_RUN: told(context, error.status)}
+        headers.update(SAID)
     content = msgspec.json.encode({"detail": body["detail"]} if is_webhook else body)
     headers["Content-Type"] = JSON if is_webhook or is_token else media_type(request.scope)
     headers["Content-Length"] = str(len(content))

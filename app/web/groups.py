@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from app.scim.attributes import Projection
 from app.web.auth import context_of
+from app.web.dry_runs import writing
 from app.web.lists import search_groups
 from app.web.parameters import Parameters, SearchRequest
 from app.web.reading import read
@@ -37,7 +38,7 @@ async def create_group(request: ScimRequest) -> ASGIApp:
     """Create a group: 201 with the whole resource and its Location."""
     services, context = _services(request), context_of(request)
     projection = _projection(request)
-    resource = await services.groups.create(
+    resource = await writing(request.scope).groups.create(
         context, await read_json(request), with_members=_wants_members(projection)
     )
     return resource_response(request, services.group_model, resource, projection=projection, status=201)
@@ -61,7 +62,7 @@ async def get_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
 async def replace_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Replace a group; answers 200 with the resource."""
     services, projection = _services(request), _projection(request)
-    resource = await services.groups.replace(
+    resource = await writing(request.scope).groups.replace(
         context_of(request),
         group_id,
         await read_json(request),
@@ -76,21 +77,21 @@ async def patch_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Change a group: 204, or 200 with the resource where attributes are asked for or the policy says so."""
     services, context = _services(request), context_of(request)
     projection = _projection(request)
-    await services.groups.patch(
-        context, group_id, await read_json(request), if_match=request.headers.get("if-match")
-    )
+    groups = writing(request.scope).groups
+    await groups.patch(context, group_id, await read_json(request), if_match=request.headers.get("if-match"))
     if projection is None and not context.group_patch_answers:
-        return no_content()
-    resource = await services.groups.read_back(context, group_id, with_members=_wants_members(projection))
+        return no_content(request)
+    resource = await groups.read_back(context, group_id, with_members=_wants_members(projection))
     return resource_response(request, services.group_model, resource, projection=projection)
 
 
-@delete("/{group_id:str}", status_code=204)
-async def delete_group(request: ScimRequest, group_id: FromPath[str]) -> None:
+@delete("/{group_id:str}", status_code=200)
+async def delete_group(request: ScimRequest, group_id: FromPath[str]) -> ASGIApp:
     """Delete a group: 204, and 404 from then on. Its members stay."""
-    await _services(request).groups.delete(
+    await writing(request.scope).groups.delete(
         context_of(request), group_id, if_match=request.headers.get("if-match")
     )
+    return no_content(request)
 
 
 def _services(request: ScimRequest) -> Services:

@@ -34,10 +34,10 @@ async def patch_me(request: ScimRequest) -> ASGIApp:
     return await answer_patch(request, _user_id(request))
 
 
-@delete("/", status_code=204)
-async def delete_me(request: ScimRequest) -> None:
+@delete("/", status_code=200)
+async def delete_me(request: ScimRequest) -> ASGIApp:
     """Delete the user: 204, and 404 from then on, here too."""
-    await answer_delete(request, _user_id(request))
+    return await answer_delete(request, _user_id(request))
 
 
 @post("/")

@@ -12,6 +12,7 @@ from app.bridge.telling import tell_resource
 from app.scim.attributes import Projection, apply
 from app.scim.etag import matches
 from app.scim.schema import Resource, ResourceModel
+from app.web.dry_runs import DRY_RUN, SAID, is_dry_run, told, would_be
 from app.web.headers import joined
 from app.web.negotiation import media_type
 
@@ -77,6 +78,9 @@ def resource_response(
     304 where the client has this version.
     """
     tell_resource(resource)
+    if is_dry_run(request.scope):
+        body = apply(projection, would_be(resource), model)
+        return _rehearsed(request, body, status)
     version = resource["meta"].get("version")
     headers = {} if version is None else {"ETag": version}
     headers["Content-Location"] = resource["meta"]["location"]
@@ -88,6 +92,13 @@ def resource_response(
     return scim_response(request, apply(projection, resource, model), status, headers, partial=partial)
 
 
-def no_content() -> ASGIApp:
+def no_content(request: Request[Any, Any, Any]) -> ASGIApp:
     """204."""
-    return Answer(b"", 204, {})
+    return _rehearsed(request, {}, 204) if is_dry_run(request.scope) else Answer(b"", 204, {})
+
+
+def _rehearsed(request: Request[Any, Any, Any], body: dict[str, Any], status: int) -> ASGIApp:
+    """What would have been answered, and how it would have come about."""
+    report = told(request.scope["state"]["context"], status)
+    whole = {**body, "schemas": [*body.get("schemas", ()), DRY_RUN], DRY_RUN: report}
+    return scim_response(request, whole, 200 if status == 204 else status, SAID)

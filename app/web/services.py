@@ -8,6 +8,7 @@ from app.bridge.audit import AuditTrail
 from app.bridge.bulk import Bulk
 from app.bridge.context import Context
 from app.bridge.doctor.doctor import Doctor
+from app.bridge.dry_runs import DryRuns
 from app.bridge.events import Events
 from app.bridge.explaining import Explainer
 from app.bridge.group_search import GroupSearch
@@ -45,6 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     group_model: ResourceModel
     bulk: Bulk
     explainer: Explainer
+    dry_runs: DryRuns
     doctor: Doctor
     indexing: Indexing
     sweeper: Sweeper

@@ -9,11 +9,12 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from app.web.auth import context_of
+from app.web.dry_runs import writing
 from app.web.lists import search_users
 from app.web.parameters import Parameters, SearchRequest
 from app.web.reading import read
 from app.web.requests import read_json, read_projection
-from app.web.responses import resource_response
+from app.web.responses import no_content, resource_response
 from app.web.services import Services
 
 ScimRequest = Request[Any, Any, Any]
@@ -36,7 +37,7 @@ async def create_user(request: ScimRequest) -> ASGIApp:
     """Create a user: 201 with the whole resource and its Location."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
-    resource = await _services(request).users.create(context, await read_json(request))
+    resource = await writing(request.scope).users.create(context, await read_json(request))
     return resource_response(request, context.mapping.model, resource, projection=projection, status=201)
 
 
@@ -64,7 +65,7 @@ async def answer_put(request: ScimRequest, user_id: str) -> ASGIApp:
     """PUT on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
-    resource = await _services(request).users.replace(
+    resource = await writing(request.scope).users.replace(
         context, user_id, await read_json(request), if_match=request.headers.get("if-match")
     )
     return resource_response(request, context.mapping.model, resource, projection=projection)
@@ -80,23 +81,24 @@ async def answer_patch(request: ScimRequest, user_id: str) -> ASGIApp:
     """PATCH on a user."""
     context = context_of(request)
     projection = read_projection(Parameters(request), context, context.mapping.model)
-    resource = await _services(request).users.patch(
+    resource = await writing(request.scope).users.patch(
         context, user_id, await read_json(request), if_match=request.headers.get("if-match")
     )
     return resource_response(request, context.mapping.model, resource, projection=projection)
 
 
-@delete("/{user_id:str}", status_code=204)
-async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> None:
+@delete("/{user_id:str}", status_code=200)
+async def delete_user(request: ScimRequest, user_id: FromPath[str]) -> ASGIApp:
     """Delete a user: 204, and 404 from then on."""
-    await answer_delete(request, user_id)
+    return await answer_delete(request, user_id)
 
 
-async def answer_delete(request: ScimRequest, user_id: str) -> None:
+async def answer_delete(request: ScimRequest, user_id: str) -> ASGIApp:
     """DELETE on a user."""
-    await _services(request).users.delete(
+    await writing(request.scope).users.delete(
         context_of(request), user_id, if_match=request.headers.get("if-match")
     )
+    return no_content(request)
 
 
 def _services(request: ScimRequest) -> Services:

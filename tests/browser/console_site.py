@@ -125,6 +125,7 @@ class ConsoleSite:
             "mappings": "/mapping",
             "mapping": f"/mapping/{self.connection_id}",
             "explain": "/explain",
+            "dry-run": "/dry-run",
             "journal": "/journal",
             "journal-entry": f"/journal/{self.entry_id}",
             "journal-abandon": f"/journal/{self.entry_id}/abandon",

@@ -65,6 +65,11 @@ async def test_axe_finds_nothing(site: ConsoleSite, chromium: Browser, scheme: s
         await page.get_by_role("heading", name="What it came to").wait_for()
         found["explained"] = await findings(page)
         await picture(page, f"explain-explained-{scheme}", of="#result")
+        await page.goto(f"{site.url}/dry-run")
+        await page.get_by_role("button", name="Preview").click()
+        await page.get_by_role("heading", name="What would happen").wait_for()
+        found["previewed"] = await findings(page)
+        await picture(page, f"dry-run-previewed-{scheme}", of="#result")
         await page.goto(f"{site.url}/nobody")
         found["error"] = await findings(page)
         assert {name: said for name, said in found.items() if said} == {}

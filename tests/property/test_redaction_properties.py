@@ -97,6 +97,7 @@ def context(*, personal: bool) -> Context:
         groups="platform",
         indexed=True,
         explains=False,
+        dry_runs=False,
         group_patch_answers=False,
         audits_personal=personal,
         deprovision="delete",

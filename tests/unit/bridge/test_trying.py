@@ -30,6 +30,7 @@ CONTEXT = Context(
     groups="platform",
     indexed=True,
     explains=False,
+    dry_runs=False,
     group_patch_answers=False,
     audits_personal=False,
     deprovision="delete",

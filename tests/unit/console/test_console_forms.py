@@ -9,6 +9,7 @@ from litestar import Litestar
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 READERS_FORMS = (
+    "/console/dry-run",
     "/console/explain/patch",
     "/console/explain/search",
     "/console/mapping/x/try",

@@ -180,6 +180,7 @@ async def test_what_others_named_is_shown_as_text(console: ConsoleRig) -> None:
             f"/console/connections/{named.id}",
             "/console/mapping",
             "/console/explain",
+            "/console/dry-run",
             "/console/requests",
             "/console/journal",
             f"/console/journal/{entry}",
