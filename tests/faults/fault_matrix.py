@@ -202,7 +202,9 @@ async def _end(
     first = await under.answer
     calls = list(lane.calls)
     lane.release()
-    await asyncio.sleep(FAULTS[case.fault].pauses_s)
+    if pauses_s := FAULTS[case.fault].pauses_s:
+        # Where the bridge has tried again itself, its pause is over by now.
+        await asyncio.sleep(max(0.0, lane.broken_s + pauses_s - time.monotonic()))
     await lane.quiet()
     # Whoever is killed gives up its calls.
     lane.disturbed = early if killed else lane.disturbed

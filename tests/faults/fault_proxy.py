@@ -45,6 +45,8 @@ class Lane:
     forwarding: int = 0
     """Calls under way to the platform."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    broken_s: float = 0.0
+    """When the last call that met a fault had its answer, by the monotonic clock."""
     disturbed: bool = False
     """Whether the bridge gave up a call that met no fault: the machine was too busy for its patience."""
 
@@ -175,7 +177,9 @@ class Proxy:
         if fault is not None:
             # Calls that are made side by side are all under way before one of them fails.
             await asyncio.sleep(_SIDE_BY_SIDE_S)
-            return await fault.act(call)
+            reply = await fault.act(call)
+            lane.broken_s = time.monotonic()
+            return reply
         arrived_s = time.monotonic()
         reply = await call.forward()
         # Sooner than this it was not its patience that ended: it gave up because another call had failed.
