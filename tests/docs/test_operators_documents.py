@@ -15,8 +15,8 @@ from app.console.navigation import PLACES
 from app.store.audit_records import CAUSES
 from app.store.journal_records import State
 
-OUTSIDE = ("/console/sign-in", "/console/sign-out", "/console/static/", "/console/status")
-"""Pages of no place: signing in and out, what pages are made of, and the part of one that is read again."""
+OUTSIDE = ("/console/sign-in", "/console/sign-out", "/console/static/", "/console/status", "/console/charts")
+"""Pages of no place: signing in and out, what pages are made of, and the parts of one that are read again."""
 
 
 def chapter(document: str, heading: str) -> str:

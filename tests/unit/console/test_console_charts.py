@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
+import msgspec
 import pytest
 
 from app.console.charts import HEIGHT, SPANS, WIDTH, Chart, draw
@@ -112,3 +114,28 @@ def test_shares_are_by_connection_the_worst_first() -> None:
         ("con_bad", True),
         ("con_good", False),
     ]
+
+
+@pytest.mark.parametrize("name", sorted(SPANS))
+@pytest.mark.parametrize("now", [NOW, NOW.replace(hour=0, minute=0, second=0), NOW.replace(hour=23)])
+def test_every_span_ends_with_the_present_step(name: str, now: datetime) -> None:
+    span = SPANS[name]
+    steps = span.steps(now)
+    step = timedelta(hours=span.step_h)
+    assert len(steps) == span.bars
+    assert steps[-1] <= now < steps[-1] + step
+    assert {later - earlier for earlier, later in pairwise(steps)} == {step}
+    found = [msgspec.structs.replace(hour(0, 3, "conflict"), hour=at) for at in steps]
+    charts = draw(found, span, now)
+    assert (
+        charts.requests.summary
+        == f"{3 * span.bars} requests in the last {span.label}, {3 * span.bars} of them failed."
+    )
+    assert len(charts.requests.bars) == len(charts.requests.rows) == span.bars
+    assert len({row.name for row in charts.requests.rows}) == span.bars
+    assert charts.causes[0].by_step == (3,) * span.bars
+    assert 4 <= len(charts.requests.labels) <= 8
+    assert_within(charts.requests)
+    # A step that is not drawn is not counted.
+    before = msgspec.structs.replace(hour(0, 9), hour=steps[0] - step)
+    assert draw([before], span, now).requests.bars == ()

@@ -112,6 +112,39 @@ async def test_requests_are_paged_from_the_latest(either: ConsoleRig) -> None:
     assert rows(shown(await browser.get("/console/requests?before=nonsense"))) == []
 
 
+async def test_new_requests_are_counted_as_the_form_asks(either: ConsoleRig) -> None:
+    rig = await either.rig.alone()
+    connection = await connection_of(rig)
+    await told(rig, "GET", "/Users/usr_nobody")
+    browser = await either.signed_in()
+
+    def news(page: httpx.Response) -> str:
+        found = re.search(r'id="news"[^>]* hx-get="([^"]+)"', page.text)
+        assert found is not None, page.text
+        return html.unescape(found[1])
+
+    page = await browser.get(f"/console/requests?connection={connection.id}&method=POST")
+    quiet = await browser.get(news(page), headers=HTMX)
+    assert "new request" not in quiet.text
+    await told(rig, "GET", "/Users/usr_nobody")
+    await told(rig, "PATCH", "/Users/usr_nobody", {})
+    one = await browser.get(news(quiet), headers=HTMX)
+    # Each of `told` ends with a POST; what is no POST was not asked for.
+    assert "2 new requests: show" in one.text
+    assert 'hx-swap-oob="innerHTML:#said">2 new requests.' in one.text
+    assert f"/console/requests?connection={connection.id}&amp;method=POST" in one.text
+    # What was said is not said again.
+    again = await browser.get(news(one), headers=HTMX)
+    assert "2 new requests: show" in again.text
+    assert "#said" not in again.text
+    older = await browser.get(f"/console/requests?connection={connection.id}&before={'f' * 16}")
+    assert 'id="news"' not in older.text
+    for _ in range(100):
+        await rig.scim("POST", "/Groups", {})
+    many = await browser.get(news(one), headers=HTMX)
+    assert "100 or more new requests: show" in many.text
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -235,6 +268,21 @@ async def test_what_clients_sent_is_shown_as_text(console: ConsoleRig) -> None:
         assert "&lt;script&gt;alert" in page.text
     refused = await browser.get("/console/requests", params={"cause": HOSTILE})
     assert "<script>alert" not in refused.text
+
+
+async def test_the_overview_looks_back_as_far_as_is_asked(either: ConsoleRig) -> None:
+    rig = await either.rig.alone()
+    await told(rig, "GET", "/Users/usr_nobody")
+    browser = await either.signed_in()
+    for span, label in (("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days")):
+        page = shown(await browser.get(f"/console?span={span}"))
+        assert re.search(rf"[1-9]\d* requests in the last {label}", page)
+        assert f'href="/console?span={span}" aria-current="true"' in page
+        part = await browser.get(f"/console/charts?span={span}", headers=HTMX)
+        assert f"requests in the last {label}" in part.text
+        assert f'hx-get="/console/charts?span={span}"' in part.text
+        assert "<html" not in part.text
+    assert (await browser.get("/console?span=1y")).status_code == 422
 
 
 async def test_the_overview_draws_the_last_hours(either: ConsoleRig) -> None:
