@@ -125,6 +125,7 @@ def forms(app: Litestar) -> list[str]:
 
 
 READING = {
+    "/console/dry-run",
     "/console/explain/patch",
     "/console/explain/search",
     "/console/mapping/{connection_id}/try",
