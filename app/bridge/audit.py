@@ -135,8 +135,10 @@ class AuditTrail:
         return None
 
     def _put(self, story: Story, written: asyncio.Future[None] | None) -> None:
-        # A body may be large, its record is not; what has none can wait until records are made in a row.
-        entry = story if story.raw.body is msgspec.UNSET else self._entry(story)
+        # A body may be large, its record is not, and a write may go on to be told; all else can wait until
+        # records are made in a row.
+        at_once = story.writes or story.body is not msgspec.UNSET
+        entry = self._entry(story) if at_once else story
         self._urgent += written is not None
         self._waiting.append((entry, written))
         if len(self._waiting) >= _BATCH:

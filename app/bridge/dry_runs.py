@@ -20,7 +20,7 @@ from app.bridge.indexing import Indexing
 from app.bridge.journaling import Journaling
 from app.bridge.locks import KeyedLocks
 from app.bridge.planned_calls import ShownCall, shown_calls
-from app.bridge.story import Telling
+from app.bridge.story import Story
 from app.bridge.sweeping import Sweeper
 from app.bridge.telling import within
 from app.bridge.upkeep import Schedule, Upkeep, not_yet
@@ -173,7 +173,7 @@ class _Notes:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._told: dict[int, list[Telling]] = {}
+        self._told: dict[int, list[Story]] = {}
 
     async def __call__(self, operation: BulkOperation, work: Awaitable[Done]) -> Outcome:
         """Rehearse an operation."""
@@ -194,7 +194,7 @@ class _Notes:
         """What is known of each in the end."""
         for operation, outcome in zip(operations, outcomes, strict=True):
             told = self._told.get(operation.index, [])
-            story = told[-1] if told else Telling(operation.method or "", "", "")
+            story = told[-1] if told else Story(operation.method or "", "", "")
             if isinstance(outcome, Failed) and story.detail is None:
                 story.failed(outcome.error)
             found = outcome.id if isinstance(outcome, Done) else operation.target

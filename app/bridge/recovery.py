@@ -13,7 +13,7 @@ from app.bridge.context import Context
 from app.bridge.faults import scim_error
 from app.bridge.journaling import InHand, Journaling, Unfinished, may_pass
 from app.bridge.locks import KeyedLocks
-from app.bridge.story import Stories, Telling
+from app.bridge.story import Stories, Story
 from app.bridge.telling import telling, within
 from app.platform.errors import PlatformError
 from app.scim.errors import InternalError, ScimError
@@ -139,16 +139,16 @@ class Recovery:
             story.resource_id = entry.resource_id
         await finisher(context, entry, hand)
 
-    async def _tell(self, story: Telling, error: Exception | None) -> None:
+    async def _tell(self, story: Story, error: Exception | None) -> None:
         """What became of an entry; a try that has changed nothing is not worth telling, and is made again."""
         if error is None:
-            await self._stories.told(story.story(200))
+            await self._stories.told(story.ended(200))
         elif any(call.method != "GET" for call in story.recording.calls):
             told: ScimError = InternalError("see the bridge's log")
             if isinstance(error, PlatformError) and story.context is not None:
                 told = scim_error(error, story.context.mapping)
             story.failed(told, error)
-            await self._stories.told(story.story(told.status))
+            await self._stories.told(story.ended(told.status))
 
     async def _context(self, entry: Entry) -> Context:
         """The connection that wrote it; where that is gone, another one of the tenant and domain."""

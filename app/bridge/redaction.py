@@ -71,24 +71,25 @@ class Redaction:
 
     def _record(self, story: Story) -> AuditRecord:
         hidden: set[str] = set()
-        raw, context = story.raw, story.context
+        context = story.context
         personal = context is not None and context.audits_personal
         sensitivity = None
         body = shown_filter = plan = detail = None
-        if context is not None and (raw.body is not msgspec.UNSET or raw.filter or raw.plan or raw.detail):
+        tells = story.body is not msgspec.UNSET or story.filter or story.plan or story.detail
+        if context is not None and tells:
             sensitivity = _sensitivity(context.mapping, personal, story.resource_type)
-            body = None if raw.body is msgspec.UNSET else _body(story, sensitivity, hidden)
-            shown_filter = None if raw.filter is None else sensitivity.filter(raw.filter, hidden)
-            plan = None if raw.plan is None else _plan(raw.plan, sensitivity, personal)
+            body = None if story.body is msgspec.UNSET else _body(story, sensitivity, hidden)
+            shown_filter = None if story.filter is None else sensitivity.filter(story.filter, hidden)
+            plan = None if story.plan is None else _plan(story.plan, sensitivity, personal)
         resource_id = _resource_id(story)
-        if raw.detail is not None:
+        if story.detail is not None:
             if resource_id is None and story.resource_id is not None and not personal:
                 hidden.add(story.resource_id)
 
             def may_stay(text: str) -> bool:
                 return text == resource_id or (sensitivity is not None and sensitivity.knows(text))
 
-            detail = mask_detail(raw.detail, hidden, personal=personal, may_stay=may_stay)
+            detail = mask_detail(story.detail, hidden, personal=personal, may_stay=may_stay)
         calls = story.calls
         return AuditRecord(
             at=story.at,
@@ -105,7 +106,7 @@ class Redaction:
             route=story.route,
             resource_type=story.resource_type,
             resource_id=resource_id,
-            names=dict(raw.names) if personal else {},
+            names=dict(story.names) if personal else {},
             filter=shown_filter,
             plan=plan,
             found=story.found,
@@ -124,9 +125,8 @@ class Redaction:
         )
 
     def _keys(self, story: Story) -> tuple[bytes, ...]:
-        raw = story.raw
-        names: Iterable[tuple[str, str]] = raw.names
-        if raw.body is msgspec.UNSET and raw.filter is None and not story.cause and not story.writes:
+        names: Iterable[tuple[str, str]] = story.names
+        if story.body is msgspec.UNSET and story.filter is None and not story.cause and not story.writes:
             # A user is read again and again; that the trail knows its names is enough.
             linked, resource_id = self._linked, story.resource_id
             names = [name for name in names if linked.get(name) != resource_id]
@@ -183,7 +183,7 @@ def _resource_id(story: Story) -> str | None:
 
 
 def _body(story: Story, sensitivity: Sensitivity, hidden: set[str]) -> Any:
-    body = story.raw.body
+    body = story.body
     if story.route.endswith("/.search"):
         shown = sensitivity.search(body, hidden)
     elif story.resource_type not in ("User", "Group"):
@@ -206,10 +206,9 @@ def _plan(plan: Any, sensitivity: Sensitivity, personal: bool) -> str:
 
 def _named(story: Story) -> Iterator[tuple[str, str]]:
     """Names by which the request itself calls a resource."""
-    raw = story.raw
-    if isinstance(raw.body, dict) and story.resource_type in ("User", "Group"):
-        yield from _named_in(raw.body)
-        operations = next((v for k, v in raw.body.items() if k.lower() == "operations"), None)
+    if isinstance(story.body, dict) and story.resource_type in ("User", "Group"):
+        yield from _named_in(story.body)
+        operations = next((v for k, v in story.body.items() if k.lower() == "operations"), None)
         for operation in operations if isinstance(operations, list) else ():
             if isinstance(operation, dict):
                 told = {k.lower(): v for k, v in operation.items()}
@@ -218,7 +217,7 @@ def _named(story: Story) -> Iterator[tuple[str, str]]:
                     yield from _named_in(value)
                 elif isinstance(path, str):
                     yield from _named_in({path: value})
-    for kind, text in _NAMED.findall(raw.filter or ""):
+    for kind, text in _NAMED.findall(story.filter or ""):
         try:
             yield _NAMES[kind.lower()], msgspec.json.decode(text, type=str)
         except msgspec.DecodeError:

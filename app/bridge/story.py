@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
@@ -38,66 +38,113 @@ _ALONE = ("Me", "Bulk")
 """Endpoints of one resource, or of none."""
 
 
-class Story(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request that has been answered, with all that was told of it.
+class Story(msgspec.Struct, eq=False):
+    """A request: told while it runs, and handed over when it has been answered.
 
-    What `raw`, `calls` and `planned` hold is not masked: only `redaction` may write it down.
+    One object for a request and the tasks that it starts. What `body`, `filter`, `plan`, `names`, `detail`
+    and the calls hold is not masked: only `redaction` may write it down.
     """
 
-    at: datetime
-    """When it began, UTC."""
-    duration_s: float
-    actor: Actor
-    correlation_id: str
-    context: Context | None
-    """None where it was refused before its connection was known."""
-    connection_id: str
-    connection: str
-    """The connection's name."""
-    token_id: str
-    credential_id: str
-    user_agent: str
-    address: str
     method: str
-    route: str
-    """`/Users/{id}` and the like; `/?` for a path that is none."""
-    resource_type: str
-    """As in `AuditRecord`."""
-    resource_id: str | None
-    status: int
-    """0 where no answer was sent because the client had gone."""
-    scim_type: str | None
-    cause: str
-    """Empty, or one of `audit_records.CAUSES`."""
-    changed: tuple[str, ...]
-    """Names of attributes."""
-    found: int | None
+    path: str
+    """Below the SCIM base: `/Users/usr_1`."""
+    correlation_id: str
+    actor: Actor = "client"
+    recording: Recording = msgspec.field(default_factory=Recording)
+    """The platform calls, and what they carry."""
+    at_s: float = msgspec.field(default_factory=time.time)
+    """When it began, in seconds since 1970."""
+    started: float = msgspec.field(default_factory=time.perf_counter)
+    """The same by the clock that durations are measured by."""
+    context: Context | None = None
+    """None where it was refused before its connection was known."""
+    connection_id: str = ""
+    connection: str = ""
+    """The connection's name."""
+    token_id: str = ""
+    credential_id: str = ""
+    user_agent: str = ""
+    address: str = ""
+    place: tuple[str, str] | None = None
+    """Route and resource type, where they are not those of `path`."""
+    body: object = msgspec.UNSET
+    """The decoded body, UNSET where there was none that could be read."""
+    filter: str | None = None
+    plan: Plan | None = None
+    names: tuple[tuple[str, str], ...] = ()
+    """Names and values of the attributes by which the resource is known."""
+    found: int | None = None
     """`totalResults` of a search."""
-    dry_run: bool
-    calls: Sequence[CallMade]
-    """Platform calls in the order of their answers."""
-    planned: Sequence[CallPlanned]
-    """What a dry run would have sent, in order."""
-    raw: Raw
-    trace: Trace | None = None
-    """None where requests are not traced."""
+    changed: tuple[str, ...] = ()
+    """Names of attributes."""
+    resource_id: str | None = None
+    dry_run: bool = False
+    scim_type: str | None = None
+    detail: str | None = None
+    cause: str = ""
+    """Empty, or one of `audit_records.CAUSES`."""
+    after: Callable[[Story, int], None] | None = None
+    """Takes the status of a write that ends when its request has long been answered."""
+    status: int = 0
+    """Once it has ended; 0 where no answer was sent because the client had gone."""
+    duration_s: float = 0.0
+    route: str = ""
+    """Once it has ended: `/Users/{id}` and the like; `/?` for a path that is none."""
+    resource_type: str = ""
+    """Likewise, as in `AuditRecord`."""
+
+    def __post_init__(self) -> None:
+        """What the platform is told."""
+        self.recording.correlation_id = self.correlation_id
+
+    @property
+    def at(self) -> datetime:
+        """When it began, UTC."""
+        return datetime.fromtimestamp(self.at_s, UTC)
+
+    @property
+    def calls(self) -> Sequence[CallMade]:
+        """Platform calls in the order of their answers."""
+        return self.recording.calls
+
+    @property
+    def planned(self) -> Sequence[CallPlanned]:
+        """What a dry run would have sent, in order."""
+        return self.recording.planned
+
+    @property
+    def trace(self) -> Trace | None:
+        """None where requests are not traced."""
+        return self.recording.trace
 
     @property
     def writes(self) -> bool:
         """Whether it was to change something."""
         return self.method not in _READS and not self.route.endswith("/.search")
 
+    def failed(self, error: ScimError, cause: BaseException | None = None) -> None:
+        """It ends with this error; `cause` is what went wrong where that is another one."""
+        self.scim_type = error.scim_type
+        self.detail = error.detail
+        self.cause = cause_of(error, cause)
 
-class Raw(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a request may be personal or secret."""
-
-    body: object
-    """The decoded body, UNSET where there was none that could be read."""
-    filter: str | None
-    detail: str | None
-    names: tuple[tuple[str, str], ...]
-    """Names and values of the attributes by which the resource is known."""
-    plan: Plan | None
+    def ended(self, status: int) -> Self:
+        """It is answered with `status`; may be said again of a write that ends after its answer."""
+        self.status = status
+        self.duration_s = time.perf_counter() - self.started
+        if self.place is None:
+            self.route, self.resource_type, resource_id = place_of(self.path)
+            self.resource_id = self.resource_id or resource_id
+        else:
+            self.route, self.resource_type = self.place
+        if not self.connection_id and self.context is not None:
+            self.connection_id = self.context.connection_id
+        if status >= 400 or status == 0:
+            self.cause = self.cause or cause_of(status)
+        else:
+            self.scim_type = self.detail = None
+            self.cause = ""
+        return self
 
 
 class Sink(Protocol):
@@ -109,89 +156,6 @@ class Sink(Protocol):
         Must not raise, nor must the future: the request is done, whatever becomes of its story.
         """
         ...
-
-
-class Telling:
-    """A story under way; one object for a request and the tasks that it starts."""
-
-    __slots__ = (
-        *("actor", "address", "at", "body", "cause", "changed", "connection", "connection_id", "context"),
-        *("after", "correlation_id", "credential_id", "detail", "dry_run", "filter", "found", "method"),
-        *("names", "path", "place", "plan", "recording", "resource_id", "scim_type", "started"),
-        *("token_id", "user_agent"),
-    )
-
-    def __init__(self, method: str, path: str, correlation_id: str, *, actor: Actor = "client") -> None:
-        """`path` is below the SCIM base: `/Users/usr_1`."""
-        self.method = method
-        self.path = path
-        self.actor: Actor = actor
-        self.correlation_id = correlation_id
-        self.recording = Recording(correlation_id)
-        self.at = time.time()
-        self.started = time.perf_counter()
-        self.context: Context | None = None
-        self.connection_id = self.connection = self.token_id = self.credential_id = ""
-        self.user_agent = self.address = ""
-        self.place: tuple[str, str] | None = None
-        """Route and resource type, where they are not those of `path`."""
-        self.body: object = msgspec.UNSET
-        self.filter: str | None = None
-        self.plan: Plan | None = None
-        self.found: int | None = None
-        self.names: tuple[tuple[str, str], ...] = ()
-        self.changed: tuple[str, ...] = ()
-        self.resource_id: str | None = None
-        self.dry_run = False
-        self.cause = ""
-        self.scim_type: str | None = None
-        self.detail: str | None = None
-        self.after: Callable[[Telling, int], None] | None = None
-        """Takes the status of a write that ends when its request has long been answered."""
-
-    def failed(self, error: ScimError, cause: BaseException | None = None) -> None:
-        """It ends with this error; `cause` is what went wrong where that is another one."""
-        self.scim_type = error.scim_type
-        self.detail = error.detail
-        self.cause = cause_of(error, cause)
-
-    def story(self, status: int) -> Story:
-        """The story as it is now, answered with `status`."""
-        route, resource_type, resource_id = place_of(self.path) if self.place is None else (*self.place, None)
-        failed = status >= 400 or status == 0
-        return Story(
-            at=datetime.fromtimestamp(self.at, UTC),
-            duration_s=time.perf_counter() - self.started,
-            actor=self.actor,
-            correlation_id=self.correlation_id,
-            context=self.context,
-            connection_id=self.connection_id or ("" if self.context is None else self.context.connection_id),
-            connection=self.connection,
-            token_id=self.token_id,
-            credential_id=self.credential_id,
-            user_agent=self.user_agent,
-            address=self.address,
-            method=self.method,
-            route=route,
-            resource_type=resource_type,
-            resource_id=self.resource_id or resource_id,
-            status=status,
-            scim_type=self.scim_type if failed else None,
-            cause=(self.cause or cause_of(status)) if failed else "",
-            changed=self.changed,
-            found=self.found,
-            dry_run=self.dry_run,
-            calls=self.recording.calls,
-            trace=self.recording.trace,
-            planned=self.recording.planned,
-            raw=Raw(
-                body=self.body,
-                filter=self.filter,
-                detail=self.detail if failed else None,
-                names=self.names,
-                plan=self.plan,
-            ),
-        )
 
 
 class Stories:

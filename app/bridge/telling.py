@@ -1,4 +1,4 @@
-"""Telling the story of the request that is being answered, by whoever knows something of it.
+"""Story the story of the request that is being answered, by whoever knows something of it.
 
 Where nobody listens these functions do nothing. Bulk operations and recovery tell stories of their own,
 within a request or beside it.
@@ -14,7 +14,7 @@ from contextvars import Token as VarToken
 from typing import TypeAlias
 
 from app.bridge.context import Context
-from app.bridge.story import Telling, new_correlation_id
+from app.bridge.story import Story, new_correlation_id
 from app.planning.plan import Plan
 from app.platform.recording import Recording, record, stop
 from app.scim.schema import Resource
@@ -24,19 +24,19 @@ from app.store.tokens import AccessToken, Token
 
 _CLIENT_ID = re.compile(r"(?:cli|fed)_[a-z0-9]{20}")
 
-_telling: ContextVar[Telling | None] = ContextVar("telling", default=None)
+_telling: ContextVar[Story | None] = ContextVar("telling", default=None)
 
 
-def telling() -> Telling | None:
+def telling() -> Story | None:
     """The story under way, None where nobody listens."""
     return _telling.get()
 
 
-Told: TypeAlias = tuple[VarToken[Telling | None], VarToken[Recording | None]]
+Told: TypeAlias = tuple[VarToken[Story | None], VarToken[Recording | None]]
 """What `begin` gives for `end`."""
 
 
-def begin(story: Telling) -> Told:
+def begin(story: Story) -> Told:
     """From now on, here and in tasks that are started, everything that is told belongs to this story."""
     return _telling.set(story), record(story.recording)
 
@@ -48,7 +48,7 @@ def end(told: Told) -> None:
 
 
 @contextmanager
-def told_by(story: Telling) -> Iterator[Telling]:
+def told_by(story: Story) -> Iterator[Story]:
     """Within the block, everything that is told belongs to this story."""
     told = begin(story)
     try:
@@ -58,16 +58,14 @@ def told_by(story: Telling) -> Iterator[Telling]:
 
 
 @contextmanager
-def within(method: str, path: str, *, actor: Actor = "client") -> Iterator[Telling]:
+def within(method: str, path: str, *, actor: Actor = "client") -> Iterator[Story]:
     """A story within a request, such as an operation of a bulk request: under the same correlation id.
 
     The client is the same too, unless somebody else acts. Whoever opens it hands it over:
-    `await stories.told(telling.story(status))`.
+    `await stories.told(telling.ended(status))`.
     """
     outer = _telling.get()
-    inner = Telling(
-        method, path, new_correlation_id() if outer is None else outer.correlation_id, actor=actor
-    )
+    inner = Story(method, path, new_correlation_id() if outer is None else outer.correlation_id, actor=actor)
     if outer is not None and outer.recording.trace is not None:
         inner.recording.trace = outer.recording.trace.within()
     if outer is not None and actor == outer.actor:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from app.bridge.telling import telling
 from app.cli.log_text import hide, told
 from app.config import Settings
 
@@ -28,7 +29,7 @@ def configure_logs(settings: Settings) -> None:
         else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _of_request,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -59,3 +60,11 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _of_request(_logger: Any, _method: str, line: Any) -> Any:
+    """The correlation id of the request that the line belongs to, if it belongs to one."""
+    story = telling()
+    if story is not None:
+        line.setdefault("correlation_id", story.correlation_id)
+    return line

@@ -6,9 +6,8 @@ import re
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
-from app.bridge.story import Stories, Telling, new_correlation_id
+from app.bridge.story import Stories, Story, new_correlation_id
 from app.bridge.telling import begin, end
 from app.config import Settings
 from app.platform.tracing import Traces
@@ -43,11 +42,12 @@ class Answering:
             await self._app(scope, receive, send)
             return
         given = header(scope, self._name)
-        correlation_id = given.decode() if _HARMLESS.fullmatch(given) else new_correlation_id()
+        harmless = given and _HARMLESS.fullmatch(given)
+        correlation_id = given.decode() if harmless else new_correlation_id()
         path = scope["path"]
         is_scim, is_token = path.startswith(BASE_PATH), is_oauth(path)
         is_told = is_scim or is_token
-        telling = Telling(scope["method"], path[len(BASE_PATH) :] if is_scim else path, correlation_id)
+        telling = Story(scope["method"], path[len(BASE_PATH) :] if is_scim else path, correlation_id)
         if is_token:
             telling.place = (_TOKEN_PATH if path.rstrip("/") == _TOKEN_PATH else "/oauth/?"), "Client"
         if is_told:
@@ -58,7 +58,6 @@ class Answering:
                 fields = {name: header(scope, name.encode()).decode("latin-1") for name in _TRACE_FIELDS}
                 telling.recording.trace = self._tracing.begin(scope["method"], fields)
         answer = _Answer(send, self, telling, is_told)
-        logged = bind_contextvars(correlation_id=correlation_id)
         told = begin(telling)
         try:
             await self._app(scope, receive, answer)
@@ -66,18 +65,17 @@ class Answering:
             if is_told and not answer.started:
                 self._unheard(telling, 0)
             end(told)
-            reset_contextvars(**logged)
 
-    async def finish(self, telling: Telling, status: int) -> None:
+    async def finish(self, telling: Story, status: int) -> None:
         """Hand the story over; what has to be waited for before the answer goes out is waited for."""
         if status >= 400 or not telling.path.startswith(_UNTOLD):
-            await self._stories.told(telling.story(status))
+            await self._stories.told(telling.ended(status))
 
-    def _unheard(self, telling: Telling, status: int) -> None:
+    def _unheard(self, telling: Story, status: int) -> None:
         """Hand over a story whose end nobody waits for any more."""
-        self._stories.tell(telling.story(status))
+        self._stories.tell(telling.ended(status))
 
-    def headers(self, telling: Telling) -> tuple[bytes, bytes]:
+    def headers(self, telling: Story) -> tuple[bytes, bytes]:
         """The header that goes back."""
         return self._name, telling.correlation_id.encode()
 
@@ -94,7 +92,7 @@ class _Answer:
 
     __slots__ = ("_around", "_is_told", "_send", "_telling", "started")
 
-    def __init__(self, send: Send, around: Answering, telling: Telling, is_told: bool) -> None:
+    def __init__(self, send: Send, around: Answering, telling: Story, is_told: bool) -> None:
         self._send = send
         self._around = around
         self._telling = telling

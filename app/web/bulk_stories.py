@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from app.bridge.bulk_endpoints import Done, Failed, Outcome
 from app.bridge.context import Context
-from app.bridge.story import Stories, Story, Telling
+from app.bridge.story import Stories, Story
 from app.bridge.telling import tell_body, within
 from app.scim.bulk import BulkOperation
 from app.scim.errors import Uniqueness
@@ -26,7 +26,7 @@ class BulkStories:
         self._taken: dict[int, Story] = {}
         """Of operations whose name is taken: they may be tried again when another one has freed it."""
         self._ended = False
-        self.told: dict[int, list[Telling]] = {}
+        self.told: dict[int, list[Story]] = {}
         """What was told of each operation; of one that had to be completed, both times."""
 
     async def __call__(self, operation: BulkOperation, work: Awaitable[Done]) -> Outcome:
@@ -42,14 +42,14 @@ class BulkStories:
                 place = f"bulk /{operation.endpoint}"
                 error, reference = explained(exc, self._context, method=operation.method, path=place)
                 story.failed(error, exc)
-                told = story.story(error.status)
+                told = story.ended(error.status)
                 if isinstance(error, Uniqueness) and not self._ended:
                     self._taken[operation.index] = told
                 else:
                     self._stories.tell(told)
                 return Failed(error=error, reference=reference)
             story.resource_id = done.id
-            self._stories.tell(story.story(done.status))
+            self._stories.tell(story.ended(done.status))
             return done
 
     def end(self, operations: Sequence[BulkOperation], outcomes: Sequence[Outcome | None]) -> None:
@@ -63,7 +63,7 @@ class BulkStories:
             with within(operation.method or "", _path(operation)) as story:
                 tell_body(operation.data)
                 story.failed(outcome.error)
-                self._stories.tell(story.story(outcome.error.status))
+                self._stories.tell(story.ended(outcome.error.status))
 
 
 def _path(operation: BulkOperation) -> str:

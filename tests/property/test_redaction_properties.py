@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.bridge.context import Context
 from app.bridge.redaction import Redaction
 from app.bridge.rules import GroupRules, UserRules
-from app.bridge.story import Telling
+from app.bridge.story import Story
 from app.mapping.load import load_mapping
 from app.platform.recording import CallMade
 from app.scim.dialect import LENIENT
@@ -108,9 +108,9 @@ def context(*, personal: bool) -> Context:
     )
 
 
-def record(telling: Telling, status: int = 400, *, personal: bool = False) -> tuple[AuditRecord, str]:
+def record(telling: Story, status: int = 400, *, personal: bool = False) -> tuple[AuditRecord, str]:
     telling.context = context(personal=personal)
-    entry = Redaction(b"k" * 64).entry(telling.story(status))
+    entry = Redaction(b"k" * 64).entry(telling.ended(status))
     assert entry.text is not None
     return msgspec.json.decode(entry.text, type=AuditRecord), entry.text
 
@@ -139,7 +139,7 @@ def assert_hidden(text: str, hidden: set[str]) -> None:
 @unhurried
 @given(body=bodies, detail=details, pick=st.integers(0, 5))
 def test_no_value_of_a_user_is_in_its_record(body: dict[str, Any], detail: str, pick: int) -> None:
-    telling = Telling("POST", "/Users", "req-1")
+    telling = Story("POST", "/Users", "req-1")
     telling.body = {"schemas": [CORE], **body}
     hidden = sorted(marks_in(body))
     shown = hidden[pick % len(hidden)] if hidden else "nothing"
@@ -153,7 +153,7 @@ def test_no_value_of_a_user_is_in_its_record(body: dict[str, Any], detail: str, 
 @unhurried
 @given(found=st.lists(operations, min_size=1, max_size=4), detail=details)
 def test_no_value_of_a_patch_is_in_its_record(found: list[dict[str, Any]], detail: str) -> None:
-    telling = Telling("PATCH", "/Users/usr_1", "req-1")
+    telling = Story("PATCH", "/Users/usr_1", "req-1")
     telling.body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": found}
     hidden = marks_in(found)
     telling.failed(InvalidValue(detail.format(min(hidden, default="nothing"))))
@@ -163,7 +163,7 @@ def test_no_value_of_a_patch_is_in_its_record(found: list[dict[str, Any]], detai
 @unhurried
 @given(text=filters, detail=details)
 def test_no_value_of_a_filter_is_in_its_record(text: str, detail: str) -> None:
-    telling = Telling("GET", "/Users", "req-1")
+    telling = Story("GET", "/Users", "req-1")
     telling.filter = text
     (mark,) = marks_in(text)
     try:
@@ -181,7 +181,7 @@ def test_no_value_of_a_filter_is_in_its_record(text: str, detail: str) -> None:
 @unhurried
 @given(secret=texts, detail=details)
 def test_no_password_is_in_a_record_of_personal_data(secret: str, detail: str) -> None:
-    telling = Telling("POST", "/Users", "req-1")
+    telling = Story("POST", "/Users", "req-1")
     telling.body = {"schemas": [CORE], "userName": "ann@example.com", "password": secret}
     telling.filter = f"password eq {json.dumps(secret)}"
     telling.failed(InvalidValue(detail.format(secret)))
@@ -193,7 +193,7 @@ def test_no_password_is_in_a_record_of_personal_data(secret: str, detail: str) -
 @unhurried
 @given(value=marks, status=st.sampled_from([200, 404, 503]))
 def test_no_parameter_of_a_platform_call_is_in_a_record(value: str, status: int) -> None:
-    telling = Telling("GET", "/Users", "req-1")
+    telling = Story("GET", "/Users", "req-1")
     path = f"/api/v1/tenants/tnt_1/users?search={value}&page=1&confirm_email={value}&unheard_of={value}"
     telling.recording.calls.append(CallMade(method="GET", path=path, status=status, ms=1.0))
     found, text = record(telling, 200)
@@ -205,7 +205,7 @@ def test_no_parameter_of_a_platform_call_is_in_a_record(value: str, status: int)
 @unhurried
 @given(value=texts)
 def test_what_stands_for_an_id_is_kept_only_if_it_can_be_one(value: str) -> None:
-    telling = Telling("GET", f"/Users/{value}x@y", "req-1")
+    telling = Story("GET", f"/Users/{value}x@y", "req-1")
     telling.failed(InvalidValue(f"User {value[:128]!r} does not exist"))
     found, text = record(telling)
     assert found.resource_id is None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.bridge.audit import AuditTrail, Rules
-from app.bridge.story import Stories, Story, Telling
+from app.bridge.story import Stories, Story
 from app.bridge.telling import told_by, within
 from app.store.audit_records import AuditEntry, AuditFilter
 from app.store.errors import StoreUnavailable
@@ -37,10 +37,10 @@ async def opened(store: Store, **rules: Any) -> AsyncIterator[AuditTrail]:
 
 
 def story(method: str = "GET", path: str = "/Users/usr_1", status: int = 200, **told: Any) -> Story:
-    telling = Telling(method, path, f"{method}-{status}")
+    telling = Story(method, path, f"{method}-{status}")
     for name, value in told.items():
         setattr(telling, name, value)
-    return telling.story(status)
+    return telling.ended(status)
 
 
 class Failing:
@@ -223,16 +223,16 @@ async def test_old_records_are_removed(store: Store) -> None:
 
 
 async def test_operations_within_a_request_have_stories_of_their_own() -> None:
-    request = Telling("POST", "/Bulk", "req-1")
+    request = Story("POST", "/Bulk", "req-1")
     request.token_id, request.address = "tok_1", "192.0.2.1"
     with told_by(request), within("DELETE", "/Users/usr_1") as operation:
         pass
-    told = operation.story(204)
+    told = operation.ended(204)
     assert (told.correlation_id, told.token_id, told.address) == ("req-1", "tok_1", "192.0.2.1")
     assert (told.method, told.route, told.resource_id) == ("DELETE", "/Users/{id}", "usr_1")
     assert told.writes
     assert told.at <= datetime.now(UTC)
-    assert request.story(200).route == "/Bulk"
+    assert request.ended(200).route == "/Bulk"
 
 
 @pytest.mark.parametrize(
@@ -251,5 +251,5 @@ async def test_operations_within_a_request_have_stories_of_their_own() -> None:
     ],
 )
 def test_places(path: str, route: str, resource_type: str, resource_id: str | None) -> None:
-    told = Telling("GET", path, "x").story(200)
+    told = Story("GET", path, "x").ended(200)
     assert (told.route, told.resource_type, told.resource_id) == (route, resource_type, resource_id)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.bridge.story import Telling
+from app.bridge.story import Story
 from app.observing.counting import Counting
 from app.observing.routes import CallRoutes
 from app.platform.recording import CallMade
@@ -37,8 +37,8 @@ def value(counting: Counting) -> Value:
     return read
 
 
-def telling(method: str, path: str, **told: Any) -> Telling:
-    made = Telling(method, path, "a-request")
+def telling(method: str, path: str, **told: Any) -> Story:
+    made = Story(method, path, "a-request")
     made.connection = "okta"
     for name, what in told.items():
         setattr(made, name, what)
@@ -50,11 +50,11 @@ def call(method: str = "GET", path: str = USER, status: int | None = 200, ms: fl
 
 
 def test_requests_count_by_connection_route_and_cause(counting: Counting, value: Value) -> None:
-    counting.take(telling("GET", "/Users/usr_1").story(200))
-    counting.take(telling("GET", "/Users/usr_2").story(200))
+    counting.take(telling("GET", "/Users/usr_1").ended(200))
+    counting.take(telling("GET", "/Users/usr_2").ended(200))
     refused = telling("POST", "/Users")
     refused.failed(Uniqueness("userName is taken"))
-    counting.take(refused.story(409))
+    counting.take(refused.ended(409))
     of = {"connection": "okta", "method": "GET", "route": "/Users/{id}", "status": "200", "cause": ""}
     assert value("requests_total", **of) == 2
     of = {"connection": "okta", "method": "POST", "route": "/Users", "status": "409", "cause": "conflict"}
@@ -63,7 +63,7 @@ def test_requests_count_by_connection_route_and_cause(counting: Counting, value:
 
 def test_what_clients_make_up_is_no_label(counting: Counting, value: Value) -> None:
     for number in range(50):
-        counting.take(telling(f"BREW{number}", f"/pot{number}/{number}", connection="").story(404))
+        counting.take(telling(f"BREW{number}", f"/pot{number}/{number}", connection="").ended(404))
     of = {"connection": "", "method": "other", "route": "/?", "status": "404", "cause": "not-found"}
     assert value("requests_total", **of) == 50
     assert value("request_duration_seconds_count", method="other", route="/?") == 50
@@ -73,7 +73,7 @@ def test_calls_of_a_request_are_spread_by_their_number(counting: Counting, value
     for count in (0, 1, 2, 7, 500):
         story = telling("GET", "/Users")
         story.recording.calls += [call()] * count
-        counting.take(story.story(200))
+        counting.take(story.ended(200))
     place = {"method": "GET", "route": "/Users"}
     found = [value("request_platform_calls_bucket", le=le, **place) for le in ("0.0", "1.0", "2.0", "10.0")]
     assert found == [1, 2, 3, 4]
@@ -110,8 +110,8 @@ def test_calls_count_by_what_came_of_them(
 
 
 def test_recovery_is_no_request(counting: Counting, value: Value) -> None:
-    counting.take(telling("POST", "/Users", actor="recovery").story(200))
-    counting.take(telling("POST", "/Users", actor="recovery", cause="platform-error").story(502))
+    counting.take(telling("POST", "/Users", actor="recovery").ended(200))
+    counting.take(telling("POST", "/Users", actor="recovery", cause="platform-error").ended(502))
     assert value("recovered_writes_total", connection="okta", outcome="done") == 1
     assert value("recovered_writes_total", connection="okta", outcome="failed") == 1
     assert value("request_duration_seconds_count", method="POST", route="/Users") is None

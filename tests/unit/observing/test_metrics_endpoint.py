@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.admin import create_admin
 from app.bridge.context import Context
-from app.bridge.story import Story, Telling
+from app.bridge.story import Story
 from app.observing.catalogue import METRICS, PROCESS
 from app.store.errors import StoreUnavailable
 
@@ -217,4 +217,4 @@ async def _context(rig: Rig) -> Context:
 
 
 def _recovered() -> Story:
-    return Telling("POST", "/Users", "a-recovery", actor="recovery").story(200)
+    return Story("POST", "/Users", "a-recovery", actor="recovery").ended(200)

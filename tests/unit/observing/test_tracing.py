@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from app.asgi import open_services
-from app.bridge.story import Stories, Telling
+from app.bridge.story import Stories, Story
 from app.bridge.telling import told_by, within
 from app.config import Settings, SettingsError
 from app.observing.routes import CallRoutes
@@ -199,10 +199,10 @@ async def test_operations_of_a_bulk_request_are_spans_within_it(traced: Traced) 
 async def test_a_write_that_ends_after_its_answer_adds_a_span_and_no_call_twice() -> None:
     exporter = InMemorySpanExporter()
     tracing = Tracing(ROUTES, SimpleSpanProcessor(exporter))
-    telling = Telling("POST", "/Users", "late")
+    telling = Story("POST", "/Users", "late")
     telling.recording.trace = tracing.begin("POST", {})
-    tracing.take(telling.story(503))
-    tracing.take(telling.story(201))
+    tracing.take(telling.ended(503))
+    tracing.take(telling.ended(201))
     first, last = exporter.get_finished_spans()
     assert (first.kind, last.kind) == (SpanKind.SERVER, SpanKind.INTERNAL)
     assert parent(last) == ids(first)[1]
@@ -240,8 +240,8 @@ async def test_a_missing_extra_is_told_at_the_start(tmp_path: Path, monkeypatch:
 async def test_without_a_trace_nothing_is_made() -> None:
     exporter = InMemorySpanExporter()
     tracing = Tracing(ROUTES, SimpleSpanProcessor(exporter))
-    with told_by(Telling("GET", "/Users", "none")), within("GET", "/Users/usr_1") as inner:
-        tracing.take(inner.story(200))
+    with told_by(Story("GET", "/Users", "none")), within("GET", "/Users/usr_1") as inner:
+        tracing.take(inner.ended(200))
     assert exporter.get_finished_spans() == ()
     await tracing.aclose()
 
