@@ -50,6 +50,15 @@ def cause_of(error: ScimError | int, told: BaseException | None = None) -> str:
     return cause_of(error.status)
 
 
+def quoted_in(*errors: BaseException | None) -> tuple[str, ...]:
+    """What the platform itself has said of this, in which it may have quoted values."""
+    first = next((found for error in errors if (found := _platform_error(error)) is not None), None)
+    if first is None or not first.quotes:
+        return ()
+    problems = [problem.msg for problem in first.problems] if isinstance(first, Rejected) else []
+    return (first.detail, *problems)
+
+
 def _platform_error(error: BaseException | None) -> PlatformError | None:
     """The failed platform call behind an error: itself, or what it was raised from."""
     while error is not None:

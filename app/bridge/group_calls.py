@@ -62,12 +62,8 @@ class GroupCalls:
                 return replace(plan, undo=True, steps=steps[:partial_removal]), failed
             refused = refused or failed
         if plan.unknown:
-            _log.warning(
-                "unknown members skipped",
-                group_id=group_id,
-                members=plan.unknown[:100],
-                count=len(plan.unknown),
-            )
+            # Not which ones: clients put addresses in the place of ids.
+            _log.warning("unknown members skipped", group_id=group_id, count=len(plan.unknown))
         return plan, refused
 
     async def take_back(self, context: Context, group_id: str, plan: GroupPlan, hand: InHand) -> None:

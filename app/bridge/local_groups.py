@@ -134,9 +134,8 @@ class StoredGroups:
         if unknown and not known and not present:
             raise unknown_members(unknown)
         if unknown:
-            _log.warning(
-                "unknown members skipped", group_id=group_id, members=unknown[:100], count=len(unknown)
-            )
+            # Not which ones: clients put addresses in the place of ids.
+            _log.warning("unknown members skipped", group_id=group_id, count=len(unknown))
         kept = [
             LocalMember(id=m.value, type="Group" if m.type == "Group" else "User")
             for m in wanted

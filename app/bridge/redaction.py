@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from app.bridge.story import Story
-from app.mapping.masking import mask_detail
+from app.mapping.masking import SECRETS, mask_agent, mask_detail
 from app.mapping.sensitivity import MASK, Sensitivity
 from app.mapping.users import UserMapping
+from app.mapping.wording import plain_words
 from app.planning.printer import print_plan
 from app.platform.recording import CallMade, CallPlanned, template_of
 from app.scim.filter import print_filter
@@ -24,7 +25,8 @@ from app.scim.schema import entitlement_model, group_model, role_model
 from app.store.audit import hash_key
 from app.store.audit_records import AuditCall, AuditEntry, AuditRecord, Facet, text_of
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID = re.compile(r"(?!sc[abs]_)[A-Za-z0-9_-]{1,128}")
+"""Of a resource, and no token of the bridge's that went astray."""
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _NAMES = {"username": "userName", "externalid": "externalId"}
 _NAMED = re.compile(r'\b(userName|externalId)\s+eq\s+("(?:[^"\\]|\\.)*")', re.IGNORECASE)
@@ -89,7 +91,11 @@ class Redaction:
             def may_stay(text: str) -> bool:
                 return text == resource_id or (sensitivity is not None and sensitivity.knows(text))
 
-            detail = mask_detail(story.detail, hidden, personal=personal, may_stay=may_stay)
+            told = story.detail
+            for quoted in () if personal else story.quoted:
+                # Of whom it may be, nobody knows here: of another user, even.
+                told = told.replace(quoted, plain_words(quoted)) if quoted else told
+            detail = mask_detail(told, hidden, personal=personal, may_stay=may_stay)
         calls = story.calls
         return AuditRecord(
             at=story.at,
@@ -99,7 +105,7 @@ class Redaction:
             connection=story.connection,
             token_id=story.token_id,
             credential_id=story.credential_id,
-            user_agent=story.user_agent[:_AGENT],
+            user_agent=mask_agent(story.user_agent[: 2 * _AGENT], personal=personal)[:_AGENT],
             address=story.address,
             correlation_id=story.correlation_id,
             method=story.method if story.method in _METHODS else "other",
@@ -201,7 +207,8 @@ def _plan(plan: Any, sensitivity: Sensitivity, personal: bool) -> str:
         public = personal or name == "id" or name in _PUBLIC_PARAMETERS
         return _encode(text).decode() if public or sensitivity.keeps(name) else MASK
 
-    return print_plan(plan, filters=lambda f: sensitivity.filter(print_filter(f), set()), values=value)
+    told = print_plan(plan, filters=lambda f: sensitivity.filter(print_filter(f), set()), values=value)
+    return SECRETS.sub(MASK, told)
 
 
 def _named(story: Story) -> Iterator[tuple[str, str]]:
@@ -273,4 +280,4 @@ def _shown_path(path: str, personal: bool) -> tuple[str, str]:
     for parameter in query.split("&") if mark else ():
         name, _, value = parameter.partition("=")
         shown.append(f"{name}={value if personal or name in _PUBLIC_PARAMETERS else MASK}")
-    return place + mark + "&".join(shown), template_of(place)
+    return SECRETS.sub(MASK, place) + mark + "&".join(shown), template_of(place)

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from app.bridge.causes import cause_of
+from app.bridge.causes import cause_of, quoted_in
 from app.bridge.context import Context
 from app.planning.plan import Plan
 from app.platform.recording import CallMade, CallPlanned, Recording
@@ -81,6 +81,8 @@ class Story(msgspec.Struct, eq=False):
     dry_run: bool = False
     scim_type: str | None = None
     detail: str | None = None
+    quoted: tuple[str, ...] = ()
+    """Of `detail`, what the platform itself has said."""
     cause: str = ""
     """Empty, or one of `audit_records.CAUSES`."""
     after: Callable[[Story, int], None] | None = None
@@ -126,6 +128,7 @@ class Story(msgspec.Struct, eq=False):
         """It ends with this error; `cause` is what went wrong where that is another one."""
         self.scim_type = error.scim_type
         self.detail = error.detail
+        self.quoted = quoted_in(error, cause)
         self.cause = cause_of(error, cause)
 
     def ended(self, status: int) -> Self:

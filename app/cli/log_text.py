@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 
+import msgspec
+
 _MASK = "***"
 _HIDDEN = (
     # Tokens, in a header or where a library shows one.
     (re.compile(r"\b(Bearer|Basic)\s+[^\s'\",]+", re.IGNORECASE), r"\1 ***"),
-    (re.compile(r"\bsc[bc]_[A-Za-z0-9_-]{8,}"), _MASK),
+    (re.compile(r"\bsc[abs]_[A-Za-z0-9_-]{8,}"), _MASK),
     # The query of a URL or path: filters, and the addresses that deletions are confirmed with.
     (re.compile(r"(?<=[\w/}])\?[\w.$~%-]+=[^\s'\"<>]*"), "?***"),
     (re.compile(r"[\w.+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), _MASK),
 )
-_TELLING = (ValueError, LookupError)
-"""What Python raises over a value, with the value in its text."""
+_TELLING = (ValueError, LookupError, msgspec.MsgspecError)
+"""What is raised over a value, with the value in its text."""
 
 _ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -59,4 +61,5 @@ def _head(error: BaseException) -> str:
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__name__ if isinstance(error, _TELLING) else f"{kind.__name__}: {error}"
-    return f"{kind.__module__}.{kind.__qualname__}: {error}"
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name if isinstance(error, msgspec.MsgspecError) else f"{name}: {error}"

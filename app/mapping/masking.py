@@ -13,6 +13,8 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 _ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
+SECRETS = re.compile(r"\b(?:sc[abs]_[A-Za-z0-9_-]{20,}|(?:Bearer|Basic)\s+[^\s;,)]+)", re.IGNORECASE)
+"""What the bridge gives out as tokens and secrets, and what is written like one."""
 _NUMBER = re.compile(r"\+?\d[\d ()./-]{5,}\d")
 _WORD = re.compile(r"\w+")
 _SHORTEST = 3
@@ -28,7 +30,7 @@ def mask_detail(text: str, hidden: Iterable[str], *, personal: bool, may_stay: C
     value, but the name of an attribute, say.
     """
     # Longer ones are looked at as far as they are shown, and a little beyond: nothing is cut in its middle.
-    text = text[: 2 * _LONGEST]
+    text = SECRETS.sub(MASK, text[: 2 * _LONGEST])
     if not personal:
 
         def quoted(found: re.Match[str]) -> str:
@@ -40,6 +42,12 @@ def mask_detail(text: str, hidden: Iterable[str], *, personal: bool, may_stay: C
     if hidden:
         text = _without(text, hidden)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def mask_agent(text: str, *, personal: bool) -> str:
+    """A User-Agent without tokens; and without addresses, unless they may be held (`personal`)."""
+    text = SECRETS.sub(MASK, text)
+    return text if personal else _ADDRESS.sub(MASK, text)
 
 
 def _without(text: str, hidden: list[str]) -> str:

@@ -47,6 +47,8 @@ _MOST = 50
 
 _NAME = re.compile(r"[A-Za-z$_][A-Za-z0-9$_.:-]{0,150}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SECRET = re.compile(r"\bsc[abs]_[A-Za-z0-9_-]{20,}")
+"""Tokens and secrets of the bridge, which by mistake may stand anywhere."""
 _URN = re.compile(r"(?i:urn):[A-Za-z0-9:._-]{1,150}")
 _ID_ATTRIBUTES = frozenset({"id", "members.value", "groups.value"})
 _BOOLEANS = frozenset({"true", "false"})
@@ -246,7 +248,7 @@ class Sensitivity:
     def _scalar(self, ref: AttributeRef | None, value: object, hidden: set[str]) -> Any:
         if value is None or value == "":
             return value
-        if ref is None:
+        if ref is None or (isinstance(value, str) and _SECRET.search(value)):
             return self._mask(value, hidden)
         level = self.level(ref)
         if not self._kept(level) and (level == "secret" or not _harmless(ref.leaf, value)):
@@ -289,6 +291,8 @@ def _harmless(attribute: Attribute, value: object) -> bool:
 def _fits(ref: AttributeRef, value: object) -> bool:
     """Whether a value of a public attribute can be one: by mistake, anything may stand there."""
     leaf = ref.leaf
+    if leaf.type == "complex":
+        return False
     if leaf.type == "boolean":
         return _harmless(leaf, value)
     if ref.text == "schemas":

@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from app.mapping.wording import plain_words
+
 
 class FieldProblem(NamedTuple):
     """One entry of the platform's 422 body."""
@@ -36,8 +38,12 @@ class FieldProblem(NamedTuple):
 class PlatformError(Exception):
     """A platform call that did not do what it was for.
 
-    `call` is method and path, without query, so that no personal data reaches a log.
+    `call` is method and path, without query, and where `detail` is what the platform said, the text has only
+    its plain words: so that no personal data reaches a log.
     """
+
+    quotes: bool = False
+    """Whether `detail` is the platform's own words, in which values may be quoted."""
 
     outcome_unknown: bool = False
     """True when the platform may have carried the write out all the same."""
@@ -45,13 +51,15 @@ class PlatformError(Exception):
     """Seconds after which a new try makes sense, where that is known."""
 
     def __init__(self, call: str, detail: str) -> None:
-        super().__init__(f"{call}: {detail}")
+        super().__init__(f"{call}: {plain_words(detail) if self.quotes else detail}")
         self.call = call
         self.detail = detail
 
 
 class Rejected(PlatformError):
     """400 or 422: the platform does not take the values. Nothing was changed."""
+
+    quotes = True
 
     def __init__(self, call: str, detail: str, problems: tuple[FieldProblem, ...] = ()) -> None:
         super().__init__(call, detail)
@@ -61,17 +69,25 @@ class Rejected(PlatformError):
 class Missing(PlatformError):
     """404 in the platform's own shape: what the call names does not exist."""
 
+    quotes = True
+
 
 class Taken(PlatformError):
     """409: a value that must be unique is in use."""
+
+    quotes = True
 
 
 class Denied(PlatformError):
     """403: the bridge's client may not do this."""
 
+    quotes = True
+
 
 class Throttled(PlatformError):
     """429, or not sent because of one: asked to slow down; nothing was changed."""
+
+    quotes = True
 
     def __init__(self, call: str, detail: str, retry_after_s: float | None) -> None:
         super().__init__(call, detail)

@@ -57,12 +57,23 @@ class Answering:
             if self._tracing is not None:
                 fields = {name: header(scope, name.encode()).decode("latin-1") for name in _TRACE_FIELDS}
                 telling.recording.trace = self._tracing.begin(scope["method"], fields)
-        answer = _Answer(send, self, telling, is_told)
+        started = False
+
+        async def answer(message: Message) -> None:
+            # With the id, and when the story is where it has to be.
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                if is_told:
+                    await self.finish(telling, message["status"])
+                message["headers"] = [*message["headers"], (self._name, correlation_id.encode())]
+            await send(message)
+
         told = begin(telling)
         try:
             await self._app(scope, receive, answer)
         finally:
-            if is_told and not answer.started:
+            if is_told and not started:
                 self._unheard(telling, 0)
             end(told)
 
@@ -75,34 +86,9 @@ class Answering:
         """Hand over a story whose end nobody waits for any more."""
         self._stories.tell(telling.ended(status))
 
-    def headers(self, telling: Story) -> tuple[bytes, bytes]:
-        """The header that goes back."""
-        return self._name, telling.correlation_id.encode()
-
     def _address(self, scope: Scope) -> str:
         """The client's, behind proxies that are trusted."""
         if self._proxies:
             return str(client_address(scope, self._proxies) or "")
         client = scope.get("client")
         return client[0] if client else ""
-
-
-class _Answer:
-    """Passes the answer on: with the id, and when the story is where it has to be."""
-
-    __slots__ = ("_around", "_is_told", "_send", "_telling", "started")
-
-    def __init__(self, send: Send, around: Answering, telling: Story, is_told: bool) -> None:
-        self._send = send
-        self._around = around
-        self._telling = telling
-        self._is_told = is_told
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            if self._is_told:
-                await self._around.finish(self._telling, message["status"])
-            message["headers"] = [*message["headers"], self._around.headers(self._telling)]
-        await self._send(message)
