@@ -404,6 +404,10 @@ def _opened(engine: AsyncEngine | None) -> AsyncEngine:
     return engine
 
 
+_PLAIN = (sa_exc.DatabaseError, sa_exc.OperationalError, sa_exc.ProgrammingError, sa_exc.InternalError)
+"""Errors that tell of the database, not of what was to be written."""
+
+
 @contextmanager
 def _translated(url: URL) -> Iterator[None]:
     try:
@@ -412,5 +416,12 @@ def _translated(url: URL) -> Iterator[None]:
         raise
     except (sa_exc.DBAPIError, sa_exc.TimeoutError, OSError) as error:
         shown = url.render_as_string(hide_password=True)
-        reason = getattr(error, "orig", None) or error
-        raise StoreUnavailable(f"{shown}: {reason}") from error
+        raise StoreUnavailable(f"{shown}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What the database has to say; of what may quote a value, only what kind of error it is."""
+    said = getattr(error, "orig", None) or error
+    if isinstance(error, sa_exc.DBAPIError) and type(error) not in _PLAIN:
+        return type(said.__cause__ or said).__name__
+    return str(said)

@@ -39,6 +39,16 @@ async def test_errors_do_not_show_what_was_to_be_stored(tmp_path):
     await db.close()
 
 
+async def test_what_a_driver_cannot_take_is_not_quoted(postgres_url):
+    db = Database(postgres_url())
+    await db.open()
+    with pytest.raises(StoreUnavailable, match="DataError") as caught:
+        async with db.read() as connection:
+            await connection.execute(text("SELECT CAST(:number AS INTEGER)"), {"number": "Wilhelmina"})
+    assert "Wilhelmina" not in str(caught.value)
+    await db.close()
+
+
 async def test_sqlite_connections_are_set_up(tmp_path):
     db = Database(f"sqlite:///{tmp_path}/bridge.db")
     await db.open()
