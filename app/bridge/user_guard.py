@@ -13,6 +13,7 @@ from app.bridge.context import Context
 from app.bridge.indexing import Indexing
 from app.bridge.refusals import GuardStops, PolicyForbids
 from app.bridge.steps import SetFields
+from app.bridge.telling import telling
 from app.bridge.writing import Write
 from app.mapping.model import StatusRules
 from app.mapping.status import reads_active
@@ -149,7 +150,10 @@ class UserGuard:
         raise ServiceUnavailable("the connection's guard cannot be asked now; try again", retry_after_s=5)
 
     def _tell(self, context: Context, stop: Stopped) -> None:
-        """Log a stop, once: its client will ask again and again."""
+        """Log a stop, once: its client will ask again and again. A dry run stops nothing."""
+        story = telling()
+        if story is not None and story.dry_run:
+            return
         if self._told.get(context.connection_id) != stop:
             self._told[context.connection_id] = stop
             _log.error("connection stopped by its guard", connection=context.connection, counted=stop.counted)

@@ -10,6 +10,7 @@ from bridge_rig import PATCH_OP, PLATFORM, SECRETS, Rig, person
 from group_rig import GROUP
 from msgspec.structs import replace
 from rehearsing import DRY_RUN, HEADER, MASK, rehearsed, rows, still, twice, writes
+from structlog.testing import capture_logs
 
 from app.store.connections import Policies
 
@@ -161,6 +162,19 @@ async def test_guards_and_policies(shared: Rig, policies: Policies) -> None:
     body = person(userName="ada.l", emails=[{"value": "b@example.com"}])
     _, real, _ = await twice(rig, "POST", "/Users", body)
     assert real.status_code == (403 if policies.protected_users else 201)
+
+
+async def test_a_guard_that_only_would_stop_is_not_logged(shared: Rig) -> None:
+    rig = await still(shared, replace(ALLOWED, guard_limit=1, guard_share=0.0))
+    one, other = await rig.make(), await rig.make(userName="eve", emails=[{"value": "eve@example.com"}])
+    assert (await rig.scim("DELETE", f"/Users/{one['id']}")).status_code == 204
+    with capture_logs() as dry:
+        answer = await rig.scim("DELETE", f"/Users/{other['id']}", headers=HEADER)
+    with capture_logs() as real:
+        assert (await rig.scim("DELETE", f"/Users/{other['id']}")).status_code == 429
+    assert answer.status_code == 429
+    stops = [[e["event"] for e in log if e["log_level"] == "error"] for log in (dry, real)]
+    assert stops == [[], ["connection stopped by its guard"]]
 
 
 async def test_an_unfinished_write_stays_in_the_way(shared: Rig) -> None:
