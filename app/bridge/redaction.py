@@ -170,6 +170,7 @@ def _entry(
         resource_id=resource_id,
         correlation_id=story.correlation_id,
         text=text,
+        counts=not story.dry_run,
         keys=keys,
     )
 

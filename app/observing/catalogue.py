@@ -31,7 +31,7 @@ REQUESTS = _metric(
     ("connection", "method", "route", "status", "cause"),
     "SCIM and token requests that were answered, and operations of bulk requests; `cause` is empty where all "
     "went well, else as in the audit trail; `status` 0: the client had gone; discovery counts only where it "
-    "fails",
+    "fails, dry runs never",
 )
 REQUEST_DURATION = _metric(
     "request_duration_seconds",

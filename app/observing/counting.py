@@ -64,7 +64,9 @@ class Counting:
         self._call_times: dict[_Place, _Spread] = {}
 
     def take(self, story: Story) -> asyncio.Future[None] | None:
-        """Count a request; nobody has to wait for that."""
+        """Count a request, unless it only asked what would be; nobody has to wait for that."""
+        if story.dry_run:
+            return None
         if story.actor == "recovery":
             self._recovered[story.connection, "failed" if story.cause else "done"] += 1
             return None

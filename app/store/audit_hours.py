@@ -27,6 +27,8 @@ def hour_rows(entries: Sequence[AuditEntry], ids: Mapping[Facet, int]) -> list[t
     """One row for each hour and facet, in the order of `HOUR_COLUMNS`."""
     rows: dict[tuple[int, Facet], list[int]] = {}
     for entry in entries:
+        if not entry.counts:
+            continue
         key = (hour_of(entry.ended_at), entry.facet)
         row = rows.get(key)
         if row is None:

@@ -132,6 +132,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str = ""
     text: str | None
     """The record as JSON; None: it is only counted."""
+    counts: bool = True
+    """Whether it is among what requests came to: what only was a dry run did not fail anybody."""
     keys: tuple[bytes, ...] = ()
     """Keys of `Audit.key_of` under which a history finds it, beside the resource's id."""
 

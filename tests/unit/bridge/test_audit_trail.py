@@ -253,3 +253,14 @@ async def test_operations_within_a_request_have_stories_of_their_own() -> None:
 def test_places(path: str, route: str, resource_type: str, resource_id: str | None) -> None:
     told = Story("GET", path, "x").ended(200)
     assert (told.route, told.resource_type, told.resource_id) == (route, resource_type, resource_id)
+
+
+async def test_a_dry_run_is_recorded_but_is_no_failure(store: Store) -> None:
+    async with opened(store) as trail:
+        for dry_run in (True, False):
+            await asyncio.wait_for(trail.take(story("POST", "/Users", 409, dry_run=dry_run)), 10)
+        await asyncio.wait_for(trail.take(story("DELETE", "/Users/usr_1", 429, dry_run=True)), 10)
+    page = await store.audit.page(AuditFilter())
+    assert [record.dry_run for record in page.records] == [True, False, True]
+    share = await store.audit.failure_share(AuditFilter())
+    assert (share.requests, share.failures) == (1, 1)

@@ -55,6 +55,7 @@ def test_requests_count_by_connection_route_and_cause(counting: Counting, value:
     refused = telling("POST", "/Users")
     refused.failed(Uniqueness("userName is taken"))
     counting.take(refused.ended(409))
+    counting.take(telling("POST", "/Users", dry_run=True).ended(409))
     of = {"connection": "okta", "method": "GET", "route": "/Users/{id}", "status": "200", "cause": ""}
     assert value("requests_total", **of) == 2
     of = {"connection": "okta", "method": "POST", "route": "/Users", "status": "409", "cause": "conflict"}
