@@ -248,8 +248,8 @@ async def test_what_is_opened_stays_open_when_the_overview_asks_anew(
         await page.get_by_role("link", name="90 days").click()
         await page.get_by_role("heading", name="The last 90 days").wait_for()
         table = page.locator("#requests-open")
-        await table.focus()
-        await page.keyboard.press("Enter")
+        await table.press("Enter")
+        await expect(page.locator("#requests-details")).to_have_attribute("open", "")
         await page.evaluate("document.querySelector('#charts').dataset.old = '1'")
         async with page.expect_response(lambda answer: "/console/charts?span=90d" in answer.url):
             await page.clock.fast_forward(61_000)

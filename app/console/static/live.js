@@ -3,7 +3,8 @@
 (() => {
   const STORED = "scim-bridge-paused";
   const button = document.getElementById("pause");
-  let opened = [];
+  // Of each answer, what was open in the part that it replaces: another part may be replaced meanwhile.
+  const opened = new WeakMap();
 
   const isPaused = () => button !== null && button.getAttribute("aria-pressed") === "true";
   const refresh = () => document.querySelectorAll("[data-live]").forEach((part) => htmx.trigger(part, "live"));
@@ -28,12 +29,13 @@
     if (asksByItself && (document.hidden || isPaused())) event.preventDefault();
   });
 
-  document.addEventListener("htmx:beforeSwap", () => {
-    opened = Array.from(document.querySelectorAll("details[id][open]"), (each) => each.id);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    opened.set(xhr, Array.from(target.querySelectorAll("details[id][open]"), (each) => each.id));
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
-    opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+    (opened.get(event.detail.xhr) ?? []).forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
     // The link that was followed is gone with the former page of results: go on at the beginning of this one.
     const lost = document.activeElement === null || document.activeElement === document.body;
     if (lost && event.detail.target.id === "result") {
