@@ -50,7 +50,9 @@ class Marks:
     def secret(self, name: str, text: str | None = None) -> str:
         """A secret: made up, or one that the bridge has made, of which each end gives it away."""
         text = _word(f"secret {name}") + _word(f"{name} secret") if text is None else text
-        middle = text.partition("_")[2] or text
+        # Without the prefix that all of a kind have; what is random may have a line near its end, too.
+        rest = text.partition("_")[2]
+        middle = rest if len(rest) >= _LEAST else text
         self._add(name, "secret", [middle[:_LEAST], middle[-_LEAST:]])
         return text
 
